@@ -1,0 +1,24 @@
+"""The layer graph: primitive operations in topological order, with their shapes and derivative rules."""
+
+from gradcost.graph.build import Builder, LayerType, build_graph
+from gradcost.graph.graph import Graph, LayerInfo, Node
+from gradcost.graph.layer import At, Elementwise, Join, Layer, Loss, View
+from gradcost.graph.rule import Rule, rule, rule_of
+
+__all__ = [
+    "At",
+    "Builder",
+    "Elementwise",
+    "Graph",
+    "Join",
+    "Layer",
+    "LayerInfo",
+    "LayerType",
+    "Loss",
+    "Node",
+    "Rule",
+    "View",
+    "build_graph",
+    "rule",
+    "rule_of",
+]

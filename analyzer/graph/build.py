@@ -1,0 +1,126 @@
+"""From a spec to a graph: layer types are looked up, their options read, their shapes checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from gradcost.errors import SpecError, nearest
+from gradcost.formula import Dims
+from gradcost.graph.graph import Graph, LayerInfo, Node
+from gradcost.graph.layer import Layer, Loss
+from gradcost.spec.fields import Field, read_mapping
+from gradcost.spec.network import LayerEntry, NetworkSpec
+from gradcost.units import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class LayerType:
+    """What a spec's ``type:`` names: the options it takes and how it becomes nodes.
+
+    Attributes:
+        name: the word after ``type:``.
+        fields: its options.
+        build: adds its nodes to the builder and returns the last.
+        inputs: the least and the largest number of inputs (None: no limit).
+    """
+
+    name: str
+    fields: Mapping[str, Field]
+    build: Callable[[Builder, tuple[Node, ...], dict[str, Any]], Node]
+    inputs: tuple[int, int | None] = (1, 1)
+
+
+class Builder:
+    """Adds nodes for one spec layer after the other."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        """Start with the inputs."""
+        self.spec = spec
+        self.nodes: list[Node] = []
+        self.outputs: dict[str, Node] = {}
+        self.entry: LayerEntry | None = None
+        self.number = ""
+        for name, shape in spec.inputs.items():
+            number = "0" if len(spec.inputs) == 1 else name
+            node = Node(len(self.nodes), name, number, "a", None, shape, (), False, False, Dims({}, {}))
+            self.nodes.append(node)
+            self.outputs[name] = node
+
+    def add(self, layer: Layer, *sources: Node, letter: str = "a") -> Node:
+        """Add one operation to the spec layer that is being built."""
+        assert self.entry is not None
+        trainable = self.entry.trainable and bool(layer.parameters)
+        node = Node(
+            index=len(self.nodes),
+            label=self.entry.name,
+            number=self.number,
+            letter=letter,
+            layer=layer,
+            shape=layer.output,
+            sources=tuple(source.index for source in sources),
+            trainable=trainable,
+            active=trainable or any(source.active for source in sources),
+            dims=layer.dims(
+                self.spec.batch, _subscript(self.number), tuple(_subscript(source.number) for source in sources)
+            ),
+        )
+        self.nodes.append(node)
+        return node
+
+    def error(self, problem: str) -> SpecError:
+        """Return an error at the layer that is being built."""
+        assert self.entry is not None
+        return self.entry.error(problem)
+
+
+def _subscript(number: str) -> str:
+    return number if number.isdigit() else f"_{number}"
+
+
+def build_graph(spec: NetworkSpec, types: Mapping[str, LayerType], losses: Mapping[str, type[Loss]]) -> Graph:
+    """Build the graph of a spec from the registries of layer types and losses.
+
+    Raises:
+        SpecError: an unknown type or option, shapes that do not fit, or nothing to train.
+    """
+    builder = Builder(spec)
+    infos = []
+    for number, entry in enumerate(spec.layers, start=1):
+        kind = types.get(entry.type)
+        if kind is None:
+            raise SpecError(entry.type_where, f"unknown layer type {entry.type!r}{nearest(entry.type, types)}")
+        builder.entry, builder.number = entry, str(number)
+        sources = tuple(builder.outputs[source] for source in entry.sources)
+        least, most = kind.inputs
+        if len(sources) < least or (most is not None and len(sources) > most):
+            wanted = f"{least}" if most == least else f"at least {least}"
+            raise entry.error(f"{entry.type} reads {wanted} input{'s' * (wanted != '1')}, not {len(sources)}")
+        options = read_mapping(entry.options, kind.fields, f"layer {entry.name!r} of type {entry.type}")
+        first = len(builder.nodes)
+        builder.outputs[entry.name] = kind.build(builder, sources, options)
+        parameters = sum(prod(s) for n in builder.nodes[first:] for s in n.op.parameters.values())
+        shape = builder.outputs[entry.name].shape
+        infos.append(LayerInfo(entry.name, entry.type, entry.sources, shape, parameters))
+    graph = Graph(
+        spec.name,
+        spec.dtype,
+        spec.batch,
+        tuple(builder.nodes),
+        losses[spec.loss](builder.nodes[-1].shape),
+        tuple(infos),
+    )
+    if not graph.trained:
+        raise SpecError(spec.where, "no parameter is trainable, so there is no gradient; add or unfreeze a layer")
+    return graph
+
+
+def same_shape(builder: Builder, sources: tuple[Node, ...], what: str) -> Shape:
+    """Return the shape that all sources share, or raise ``SpecError``."""
+    shapes = [source.shape for source in sources]
+    if len(set(shapes)) > 1:
+        shown = ", ".join(f"{source.label} {list(source.shape)}" for source in sources)
+        raise builder.error(f"{what} needs inputs of one shape, not {shown}")
+    return shapes[0]

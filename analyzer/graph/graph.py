@@ -1,0 +1,107 @@
+"""The graph: nodes in topological order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from gradcost.formula import Dims
+from gradcost.graph.layer import Layer, Loss
+from gradcost.units import ITEM_BYTES, Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One primitive operation in its place.
+
+    Attributes:
+        index: position in topological order.
+        label: the spec layer (or input) that it belongs to.
+        number: what stands in the brackets of its symbols: ``1`` in a[1].
+        letter: ``a`` for the layer's output, ``z`` for a value before its activation, ``s`` for other steps inside.
+        layer: the operation; None for an input.
+        sources: indices of the nodes that it reads.
+        trainable: whether its parameters get gradients.
+        active: whether any trainable parameter stands at or above it.
+    """
+
+    index: int
+    label: str
+    number: str
+    letter: str
+    layer: Layer | None
+    shape: Shape
+    sources: tuple[int, ...]
+    trainable: bool
+    active: bool
+    dims: Dims
+
+    @property
+    def symbol(self) -> str:
+        """The value's name in formulas: ``a[1]``."""
+        return f"{self.letter}[{self.number}]"
+
+    @property
+    def op(self) -> Layer:
+        """The operation of a node that is no input."""
+        assert self.layer is not None
+        return self.layer
+
+    @property
+    def own_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters that get gradients here."""
+        return tuple(self.layer.parameters) if self.layer is not None and self.trainable else ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """One layer of the spec, as the report lists it."""
+
+    name: str
+    type: str
+    inputs: tuple[str, ...]
+    output_shape: Shape
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network ready to be analysed; ``gradcost.Network`` is its public name."""
+
+    name: str
+    dtype: str
+    batch: int
+    nodes: tuple[Node, ...]
+    loss: Loss
+    layers: tuple[LayerInfo, ...]
+
+    @property
+    def output(self) -> Node:
+        """The last node: what the loss reads."""
+        return self.nodes[-1]
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one element."""
+        return ITEM_BYTES[self.dtype]
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters there are, frozen ones included."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @cached_property
+    def trained(self) -> Mapping[tuple[int, str], Shape]:
+        """The shape of each parameter that gets a gradient, by node index and name, in topological order."""
+        return {(n.index, p): n.op.parameters[p] for n in self.nodes for p in n.own_parameters}
+
+    @cached_property
+    def bias_parameters(self) -> int:
+        """How many of the trained parameters are additive (biases and betas)."""
+        return sum(prod(shape) for (_, name), shape in self.trained.items() if name in ("b", "beta"))
+
+    def parameter_label(self, key: tuple[int, str]) -> str:
+        """Return a parameter's full name: ``hidden.W``."""
+        return f"{self.nodes[key[0]].label}.{key[1]}"

@@ -1,0 +1,170 @@
+"""What a layer is: shapes, a primal, its derivative rules, and their closed-form costs.
+
+Conventions shared by every layer:
+
+* ``x`` (B, \\*input) and ``y`` (B, \\*output) carry the batch axis first.
+* A stack of K tangents of an array carries one more axis, last: (B, \\*shape, K). A parameter's tangents, the seeds of a
+  forward pass, carry it first: (K, \\*shape).
+* A rule fills ``out`` and returns nothing: what is allocated, and when it is freed, is the schedule's business,
+  so that a rule's own memory is its ``workspace`` alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+from gradcost.formula import Dims
+from gradcost.graph.rule import rule
+from gradcost.numerics import Array, np
+from gradcost.units import Shape
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+
+class At:
+    """The arrays that a rule asked for, by name: ``at.x``, ``at.y``, ``at.W``, ..."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        """Keep the arrays under their names."""
+        self.__dict__.update(arrays)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Array: ...
+
+
+class Layer(ABC):
+    """A primitive operation of the graph.
+
+    Names that a rule may read: ``x`` (of several inputs: ``x0``, ``x1``, ..., ``x*`` for all, ``x~`` for all but the one it is
+    called for), ``y``, ``d`` (what the layer's
+    ``derivative`` filled), ``one`` (a single 1.0), and the layer's parameters, aux and constants by their names.
+
+    A subclass defines ``primal(at, out)`` and, for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each
+    parameter P, ``vjp_P(at, g, out)`` (the gradient), ``jvp_P(at, v, out)`` (adds the tangent to ``out``) and
+    ``birth_P(at)`` (a view: the compact Jacobian, see ``Carried`` in the forward strategies). It may define
+    ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense.
+
+    Attributes:
+        parameters: the shape of each parameter.
+        aux: per-sample shapes of what the primal keeps for its derivative, besides x and y.
+        constants: per-sample shapes of arrays that are drawn once and never trained.
+        symbol_names: the names that the symbols of ``sizes`` go by, with ``{out}`` and ``{in}`` for the layers' numbers;
+            a symbol that is missing here is quiet (see ``Dims``).
+        in_place: whether the primal may write over an input that dies there.
+    """
+
+    in_place: ClassVar[bool] = False
+
+    parameters: Mapping[str, Shape] = {}
+    aux: Mapping[str, Shape] = {}
+    constants: Mapping[str, Shape] = {}
+    symbol_names: ClassVar[Mapping[str, str]] = {"N": "N{out}"}
+
+    def __init__(self, inputs: tuple[Shape, ...], output: Shape) -> None:
+        """Fix the per-sample shapes."""
+        self.inputs = inputs
+        self.output = output
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The value of each symbol in this layer's closed forms, but for B and K."""
+        return {"N": prod(self.output)}
+
+    def dims(self, batch: int, out: str, sources: tuple[str, ...]) -> Dims:
+        """Return the symbols' values and names for one place in a network."""
+        if len(self.output) == 1 and self.symbol_names == {"N": "N{out}"}:
+            names = {"N": f"n{out}"}
+        else:
+            names = {s: text.format_map({"out": out, "in": sources[0]}) for s, text in self.symbol_names.items()}
+        return Dims({**self.sizes, "B": batch}, {**names, "B": "B"})
+
+    def initial(self, name: str, rng: Generator) -> Array:
+        """Draw a parameter's value (float64, without the batch axis)."""
+        raise NotImplementedError(name)
+
+    def constant(self, name: str, batch: int, rng: Generator) -> Array:
+        """Draw a constant (float64, the batch axis first)."""
+        raise NotImplementedError(name)
+
+
+class Elementwise(Layer):
+    """A layer whose Jacobian is diagonal: y = f(x), dy = d * dx with ``d = f'(x)`` the same shape as x.
+
+    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``.
+
+    Attributes:
+        slope: the constant that is the derivative itself, where there is one.
+    """
+
+    slope: ClassVar[str | None] = None
+    in_place: ClassVar[bool] = True
+
+    def __init__(self, shape: Shape) -> None:
+        """Take the shape of both ends."""
+        super().__init__((shape,), shape)
+
+    @rule("d", products="B*N*K")
+    def jvp(self, at: At, t: Array, out: Array) -> None:
+        """Push tangents: out = d * t; ``out`` may be ``t``."""
+        np.multiply(t, at.d[..., None], out=out)
+
+    @rule("d", products="B*N*r")
+    def jvp_compact(self, at: At, c: Array, out: Array) -> None:
+        """Push a compact Jacobian, which stays compact: out = d * c."""
+        np.multiply(c, at.d[..., None], out=out)
+
+    @rule("d", products="B*N")
+    def vjp(self, at: At, g: Array, out: Array) -> None:
+        """Pull a cotangent: out = d * g; ``out`` may be ``g``."""
+        np.multiply(g, at.d, out=out)
+
+
+class View(Layer):
+    """A layer that only renames the axes of its input: its output shares the input's buffer."""
+
+    @cached_property
+    def size(self) -> int:
+        """Elements per sample."""
+        return prod(self.output)
+
+
+class Join(Layer):
+    """A layer of several inputs, linear in each of them.
+
+    ``jvp_first(at, index, t, out)`` writes the contribution of input ``index`` to a block of tangent columns that no
+    other input has written, ``jvp_more`` adds to one; ``clears`` says that the block must be zero before.
+    ``vjp_i(at, index, g, out)`` pulls the cotangent to input ``index``; where ``passes`` is true, it is ``g`` itself.
+    """
+
+    clears: ClassVar[bool] = False
+    passes: ClassVar[bool] = False
+
+
+class Loss(ABC):
+    """The scalar L of the network's output ``y`` (B, \\*shape) and the targets ``target`` of the same shape.
+
+    A subclass defines ``primal(at, out)``, filling ``out`` (1,), and ``cotangent(at, out)``, filling dL/dy.
+    """
+
+    name: ClassVar[str]
+    needs_target: ClassVar[bool] = True
+
+    def __init__(self, shape: Shape) -> None:
+        """Take the output's shape, without the batch axis."""
+        self.shape = shape
+
+    def dims(self, batch: int, out: str) -> Dims:
+        """Return the symbols' values and names."""
+        n = self.shape[-1]
+        lead = prod(self.shape[:-1])
+        return Dims({"B": batch, "S": lead, "n": n}, {"B": "B", "n": f"n{out}"} | ({"S": f"S{out}"} if lead > 1 else {}))
+
+    def target(self, batch: int, rng: Generator) -> Array:
+        """Draw targets (B, \\*shape) of the kind that the loss is for (float64)."""
+        raise NotImplementedError

@@ -1,0 +1,47 @@
+"""Add: the elementwise sum of several inputs (the residual connection)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradcost.graph import At, Builder, Join, LayerType, Node, rule
+from gradcost.graph.build import same_shape
+from gradcost.numerics import Array, np
+from gradcost.units import Shape
+
+
+class Add(Join):
+    """y = x0 + x1."""
+
+    passes = True
+    in_place = True
+
+    def __init__(self, shape: Shape) -> None:
+        """Take the shape of all three."""
+        super().__init__((shape, shape), shape)
+
+    @rule("x0", "x1", additions="B*N")
+    def primal(self, at: At, out: Array) -> None:
+        """Fill out; it may be either input."""
+        np.add(at.x0, at.x1, out=out)
+
+    @rule()
+    def jvp_first(self, at: At, index: int, t: Array, out: Array) -> None:
+        """Copy the first tangents."""
+        np.copyto(out, t)
+
+    @rule(additions="B*N*K")
+    def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
+        """Add the other tangents."""
+        np.add(out, t, out=out)
+
+
+def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
+    shape = same_shape(builder, sources, "add")
+    total = sources[0]
+    for position, source in enumerate(sources[1:], start=2):
+        total = builder.add(Add(shape), total, source, letter="a" if position == len(sources) else "s")
+    return total
+
+
+ADD = LayerType("add", {}, _build, inputs=(2, None))

@@ -1,0 +1,153 @@
+"""Layer normalisation over the last axis."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.numerics import Array, np
+from gradcost.spec.fields import Float
+from gradcost.units import Shape
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+
+class LayerNorm(Layer):
+    """y = gamma * xhat + beta, xhat = (x - mean) * rstd, rstd = 1 / sqrt(var + eps) (Ba, Kiros & Hinton 2016).
+
+    Over the last axis of x (B, S.., n); gamma and beta are (n,). Kept for the derivative: xhat and rstd.
+    """
+
+    symbol_names = {"n": "n{out}"}
+
+    def __init__(self, shape: Shape, eps: float) -> None:
+        """Take the shape of both ends and what keeps the root away from zero."""
+        super().__init__((shape,), shape)
+        self.eps = eps
+        self.parameters = {"gamma": shape[-1:], "beta": shape[-1:]}
+        self.aux = {"xhat": shape, "rstd": (*shape[:-1], 1)}
+        if len(shape) > 1:
+            self.symbol_names = {**type(self).symbol_names, "S": "S{out}"}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """N features on S positions."""
+        return {"n": self.output[-1], "S": prod(self.output[:-1])}
+
+    def initial(self, name: str, rng: Generator) -> Array:
+        """Draw gamma about 1 and beta about 0, off the trivial values."""
+        noise = 0.1 * rng.standard_normal(self.parameters[name])
+        return 1 + noise if name == "gamma" else noise
+
+    @rule(
+        "x",
+        "gamma",
+        "beta",
+        "xhat",
+        "rstd",
+        products="3*B*S*n",
+        additions="2*B*S*(n-1) + 2*B*S*n + B*S",
+        divisions="3*B*S",
+        special="B*S",
+    )
+    def primal(self, at: At, out: Array) -> None:
+        """Fill out, xhat and rstd; rstd holds the mean and the variance in turn."""
+        x, xhat, rstd, n = at.x, at.xhat, at.rstd, self.output[-1]
+        np.add.reduce(x, axis=-1, keepdims=True, out=rstd)
+        np.divide(rstd, n, out=rstd)
+        np.subtract(x, rstd, out=xhat)
+        np.multiply(xhat, xhat, out=out)
+        np.add.reduce(out, axis=-1, keepdims=True, out=rstd)
+        np.divide(rstd, n, out=rstd)
+        np.add(rstd, self.eps, out=rstd)
+        np.sqrt(rstd, out=rstd)
+        np.divide(1.0, rstd, out=rstd)
+        np.multiply(xhat, rstd, out=xhat)
+        np.multiply(xhat, at.gamma, out=out)
+        np.add(out, at.beta, out=out)
+
+    @rule(
+        "gamma",
+        "xhat",
+        "rstd",
+        products="4*B*S*n*K",
+        additions="2*B*S*(n-1)*K + 2*B*S*n*K",
+        divisions="2*B*S*K",
+        workspace="B*S*n*K + 2*B*S*K",
+    )
+    def jvp(self, at: At, t: Array, out: Array) -> None:
+        """Push tangents: out = gamma rstd (t - mean t - xhat mean(xhat t))."""
+        xhat, n = at.xhat[..., None], self.output[-1]
+        part = np.multiply(t, xhat)
+        along = np.add.reduce(part, axis=-2, keepdims=True)
+        np.divide(along, n, out=along)
+        mean = np.add.reduce(t, axis=-2, keepdims=True)
+        np.divide(mean, n, out=mean)
+        np.multiply(xhat, along, out=part)
+        np.subtract(t, part, out=out)
+        np.subtract(out, mean, out=out)
+        np.multiply(out, at.rstd[..., None], out=out)
+        np.multiply(out, at.gamma[:, None], out=out)
+
+    @rule(
+        "gamma",
+        "xhat",
+        "rstd",
+        products="4*B*S*n",
+        additions="2*B*S*(n-1) + 2*B*S*n",
+        divisions="2*B*S",
+        workspace="B*S*n + 2*B*S",
+    )
+    def vjp(self, at: At, g: Array, out: Array) -> None:
+        """Pull a cotangent: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""
+        xhat, n = at.xhat, self.output[-1]
+        np.multiply(g, at.gamma, out=out)
+        part = np.multiply(out, xhat)
+        along = np.add.reduce(part, axis=-1, keepdims=True)
+        np.divide(along, n, out=along)
+        mean = np.add.reduce(out, axis=-1, keepdims=True)
+        np.divide(mean, n, out=mean)
+        np.multiply(xhat, along, out=part)
+        np.subtract(out, part, out=out)
+        np.subtract(out, mean, out=out)
+        np.multiply(out, at.rstd, out=out)
+
+    @rule("xhat", products="B*S*n", additions="n*(B*S-1)", workspace="B*S*n")
+    def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
+        """Fill dL/dgamma = sum over samples and positions of g xhat."""
+        part = np.multiply(g, at.xhat)
+        np.add.reduce(part.reshape(-1, out.shape[0]), axis=0, out=out)
+
+    @rule(additions="n*(B*S-1)")
+    def vjp_beta(self, at: At, g: Array, out: Array) -> None:
+        """Fill dL/dbeta = sum over samples and positions of g."""
+        np.add.reduce(g.reshape(-1, out.shape[0]), axis=0, out=out)
+
+    @rule("xhat", products="B*S*n*K", additions="B*S*n*K", workspace="B*S*n*K")
+    def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
+        """Add the tangent of gamma."""
+        np.add(out, np.multiply(at.xhat[..., None], v.T), out=out)
+
+    @rule(additions="B*S*n*K")
+    def jvp_beta(self, at: At, v: Array, out: Array) -> None:
+        """Add the tangent of beta."""
+        np.add(out, v.T, out=out)
+
+    @rule("xhat")
+    def birth_gamma(self, at: At, shape: Shape) -> Array:
+        """Return dy[k]/dgamma[k] = xhat[k]."""
+        return at.xhat.reshape(shape)
+
+    @rule("one")
+    def birth_beta(self, at: At, shape: Shape) -> Array:
+        """Return dy[k]/dbeta[k] = 1."""
+        return np.broadcast_to(at.one, shape)
+
+
+def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
+    return builder.add(LayerNorm(sources[0].shape, options["eps"]), *sources)
+
+
+LAYERNORM = LayerType("layernorm", {"eps": Float(1e-5)}, _build)

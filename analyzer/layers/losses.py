@@ -1,0 +1,150 @@
+"""Losses: a scalar from the network's output and its targets, and its cotangent dL/dy.
+
+The mean is over the batch, and over every element for bce and mse, as deep learning libraries take it.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from gradcost.graph import At, Loss, rule
+from gradcost.layers.softmax import softmax
+from gradcost.numerics import Array, np
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+
+class BinaryCrossEntropy(Loss):
+    """L = mean of -(t log y + (1 - t) log(1 - y)); dL/dy = (y - t) / (y (1 - y)) / count."""
+
+    name = "bce"
+
+    def target(self, batch: int, rng: Generator) -> Array:
+        """Draw zeros and ones."""
+        return rng.integers(0, 2, (batch, *self.shape)).astype("float64")
+
+    @rule(
+        "y",
+        "target",
+        special="2*B*S*n",
+        products="2*B*S*n",
+        additions="3*B*S*n + (B*S*n-1) + 1",
+        divisions="1",
+        workspace="3*B*S*n",
+    )
+    def primal(self, at: At, out: Array) -> None:
+        """Fill the loss."""
+        yes = np.log(at.y)
+        np.multiply(yes, at.target, out=yes)
+        no = np.subtract(1.0, at.y)
+        np.log(no, out=no)
+        rest = np.subtract(1.0, at.target)
+        np.multiply(no, rest, out=no)
+        np.add(yes, no, out=yes)
+        _mean(yes, out, yes.size)
+        np.negative(out, out=out)
+
+    @rule("y", "target", products="B*S*n", additions="2*B*S*n", divisions="2*B*S*n", workspace="B*S*n")
+    def cotangent(self, at: At, out: Array) -> None:
+        """Fill dL/dy."""
+        variance = np.subtract(1.0, at.y)
+        np.multiply(variance, at.y, out=variance)
+        np.subtract(at.y, at.target, out=out)
+        np.divide(out, variance, out=out)
+        np.divide(out, prod(out.shape), out=out)
+
+
+class SoftmaxCrossEntropy(Loss):
+    """L = -sum t log softmax(y) over the last axis, mean over the rest; y are logits; dL/dy = (softmax(y) - t) / count."""
+
+    name = "softmax_ce"
+
+    def target(self, batch: int, rng: Generator) -> Array:
+        """Draw one-hot classes."""
+        classes = rng.integers(0, self.shape[-1], (batch, *self.shape[:-1]))
+        return np.eye(self.shape[-1])[classes]
+
+    @rule(
+        "y",
+        "target",
+        comparisons="B*S*(n-1)",
+        special="B*S*n + B*S",
+        products="B*S*n",
+        additions="2*B*S*n + B*S*(n-1) + (B*S*n-1) + 1",
+        divisions="1",
+        workspace="2*B*S*n + B*S",
+    )
+    def primal(self, at: At, out: Array) -> None:
+        """Fill the loss by log softmax(y) = (y - max) - log sum exp(y - max)."""
+        row = np.maximum.reduce(at.y, axis=-1, keepdims=True)
+        shifted = np.subtract(at.y, row)
+        powers = np.exp(shifted)
+        np.add.reduce(powers, axis=-1, keepdims=True, out=row)
+        np.log(row, out=row)
+        np.subtract(shifted, row, out=shifted)
+        np.multiply(shifted, at.target, out=shifted)
+        _mean(shifted, out, shifted.size // self.shape[-1])
+        np.negative(out, out=out)
+
+    @rule(
+        "y",
+        "target",
+        comparisons="B*S*(n-1)",
+        special="B*S*n",
+        additions="2*B*S*n + B*S*(n-1)",
+        divisions="2*B*S*n",
+        workspace="B*S",
+    )
+    def cotangent(self, at: At, out: Array) -> None:
+        """Fill dL/dy."""
+        softmax(at.y, out)
+        np.subtract(out, at.target, out=out)
+        np.divide(out, prod(out.shape[:-1]), out=out)
+
+
+class MeanSquaredError(Loss):
+    """L = mean of (y - t)^2; dL/dy = (y - t) (2 / count)."""
+
+    name = "mse"
+
+    def target(self, batch: int, rng: Generator) -> Array:
+        """Draw normal values."""
+        return rng.standard_normal((batch, *self.shape))
+
+    @rule("y", "target", products="B*S*n", additions="B*S*n + (B*S*n-1)", divisions="1", workspace="B*S*n")
+    def primal(self, at: At, out: Array) -> None:
+        """Fill the loss."""
+        error = np.subtract(at.y, at.target)
+        np.multiply(error, error, out=error)
+        _mean(error, out, error.size)
+
+    @rule("y", "target", products="B*S*n", additions="B*S*n")
+    def cotangent(self, at: At, out: Array) -> None:
+        """Fill dL/dy."""
+        np.subtract(at.y, at.target, out=out)
+        np.multiply(out, 2.0 / prod(out.shape), out=out)
+
+
+class NoLoss(Loss):
+    """L = the sum of all outputs: with no loss of its own, a network is differentiated with a cotangent of ones."""
+
+    name = "none"
+    needs_target = False
+
+    @rule("y", additions="B*S*n-1")
+    def primal(self, at: At, out: Array) -> None:
+        """Fill the sum."""
+        np.add.reduce(at.y.reshape(1, -1), axis=1, out=out)
+
+    @rule()
+    def cotangent(self, at: At, out: Array) -> None:
+        """Fill ones."""
+        out[...] = 1.0
+
+
+def _mean(values: Array, out: Array, count: int) -> None:
+    """Fill out (1,) with the sum of values divided by count."""
+    np.add.reduce(values.reshape(1, -1), axis=1, out=out)
+    np.divide(out, count, out=out)

@@ -1,0 +1,155 @@
+"""The kinds of option that a spec entry may have; each reads a located value or says what it should be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradcost.errors import nearest
+from gradcost.spec.located import Located, describe
+from gradcost.units import Shape
+
+MAX_SIZE = 10**12
+
+
+class Required:
+    """Stands for a default that does not exist."""
+
+
+REQUIRED = Required()
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """An option; ``default`` is what it is where it is left out."""
+
+    default: Any = REQUIRED
+
+    def read(self, node: Located, name: str) -> Any:
+        """Return the checked value, or raise ``SpecError`` at its place."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Int(Field):
+    """A whole number from ``minimum`` to ``maximum``."""
+
+    minimum: int = 1
+    maximum: int = MAX_SIZE
+
+    def read(self, node: Located, name: str) -> int:
+        """Read a whole number."""
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise node.error(f"{name} must be a whole number, not {describe(value)}")
+        if not self.minimum <= value <= self.maximum:
+            raise node.error(f"{name} must be from {self.minimum:,} to {self.maximum:,}, not {describe(value)}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Float(Field):
+    """A finite number from ``minimum`` to below ``below``."""
+
+    minimum: float = 0.0
+    below: float = math.inf
+
+    def read(self, node: Located, name: str) -> float:
+        """Read a finite number."""
+        value = node.value
+        if isinstance(value, str):  # YAML 1.1 reads 1e-5, with no point, as text
+            try:
+                value = float(value)
+            except ValueError:
+                value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise node.error(f"{name} must be a number, not {describe(value)}")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not (math.isfinite(number) and self.minimum <= number < self.below):
+            upper = f" and below {self.below:g}" if math.isfinite(self.below) else ""
+            raise node.error(f"{name} must be a finite number, at least {self.minimum:g}{upper}, not {describe(value)}")
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Bool(Field):
+    """``true`` or ``false``."""
+
+    def read(self, node: Located, name: str) -> bool:
+        """Read a truth value."""
+        if not isinstance(node.value, bool):
+            raise node.error(f"{name} must be true or false, not {describe(node.value)}")
+        return node.value
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Field):
+    """A line of printable text."""
+
+    def read(self, node: Located, name: str) -> str:
+        """Read a short text."""
+        if not isinstance(node.value, str):
+            raise node.error(f"{name} must be text, not {describe(node.value)}")
+        if not node.value.isprintable() or not 1 <= len(node.value) <= 200:
+            raise node.error(f"{name} must be 1 to 200 printable characters")
+        return node.value
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Field):
+    """One of a few names."""
+
+    allowed: tuple[str, ...] = ()
+
+    def read(self, node: Located, name: str) -> str:
+        """Read one of the allowed names; YAML's null counts as ``none``, where that is allowed."""
+        value = "none" if node.value is None and "none" in self.allowed else node.value
+        if value not in self.allowed:
+            tail = nearest(value, self.allowed) if isinstance(value, str) else f" (allowed: {', '.join(self.allowed)})"
+            raise node.error(f"{name} cannot be {describe(value)}{tail}")
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes(Field):
+    """A shape: a list of sizes, without the batch axis."""
+
+    def read(self, node: Located, name: str) -> Shape:
+        """Read a list of one to eight sizes."""
+        if not isinstance(node.value, list):
+            raise node.error(f"{name} must be a list of sizes such as [3] or [28, 28], not {describe(node.value)}")
+        if not 1 <= len(node.value) <= 8:
+            raise node.error(f"{name} must have 1 to 8 sizes (the batch axis is left out), not {len(node.value)}")
+        return tuple(Int().read(item, f"each size of {name}") for item in node.value)
+
+
+def read_mapping(node: Located, fields: Mapping[str, Field], what: str) -> dict[str, Any]:
+    """Check a mapping's keys against ``fields`` and read each value.
+
+    Raises:
+        SpecError: no mapping, an unknown key, a missing one, or a value that its field refuses.
+    """
+    check_keys(node, fields, what)
+    values = {}
+    for name, field in fields.items():
+        if name in node.value:
+            values[name] = field.read(node.value[name], name)
+        elif isinstance(field.default, Required):
+            raise node.error(f"{what} needs the key {name!r}")
+        else:
+            values[name] = field.default
+    return values
+
+
+def check_keys(node: Located, allowed: Mapping[str, object] | Sequence[str], what: str) -> None:
+    """Refuse anything but a mapping with known keys."""
+    if not isinstance(node.value, dict):
+        raise node.error(f"{what} must be a mapping of keys to values, not {describe(node.value)}")
+    for key in node.value:
+        if key not in allowed:
+            raise Located(key, node.keys[key]).error(f"unknown key {key!r} in {what}{nearest(key, allowed)}")

@@ -1,0 +1,71 @@
+"""The strategies: each is a file that schedules, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gradcost.graph import Graph
+from gradcost.strategies import forward_factored, forward_jacobian, forward_jvp, reverse
+from gradcost.strategies.program import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a strategy can be told.
+
+    Attributes:
+        chunk: tangents that ``forward_jvp`` pushes in one pass.
+    """
+
+    chunk: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way to get the gradient.
+
+    Attributes:
+        name: as the command line knows it.
+        carries: what it carries, in a few words.
+        exact: whether its gradient is exact, up to rounding.
+        plan: makes its schedule for a network.
+    """
+
+    name: str
+    carries: str
+    exact: bool
+    plan: Callable[[Graph, Options], Plan]
+
+
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy(
+            "reverse",
+            "activations kept, then delta = dL/dz walks back",
+            True,
+            lambda graph, options: reverse.plan(graph),
+        ),
+        Strategy(
+            "forward_jacobian",
+            "da[l]/dW[j] for all j <= l, compact at birth, dense after",
+            True,
+            lambda graph, options: forward_jacobian.plan(graph),
+        ),
+        Strategy(
+            "forward_factored",
+            "da[l]/dz[j]; the factor a[j-1] waits",
+            True,
+            lambda graph, options: forward_factored.plan(graph),
+        ),
+        Strategy(
+            "forward_jvp",
+            "one tangent (or a chunk) per parameter, repeated passes",
+            True,
+            lambda graph, options: forward_jvp.plan(graph, options.chunk),
+        ),
+    )
+}
+
+__all__ = ["STRATEGIES", "Options", "Plan", "Strategy"]

@@ -1,0 +1,248 @@
+"""What forward accumulation carries from node to node, and how each kind of layer pushes it on.
+
+``Carried`` is the Jacobian of one node's value with respect to all births above it:
+
+* ``stack``: dense columns side by side, (B, \\*shape, K);
+* ``compact``: births whose Jacobian is still diagonal. da[1]/dW[1] at its birth is one: unit k sees row k of W alone,
+  so (B, n1, n0) holds what dense would take n1 times as much for. It stays so through elementwise layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from gradcost.graph import Elementwise, Join, Node, View
+from gradcost.numerics import Array
+from gradcost.strategies.columns import Birth, Columns, union
+from gradcost.strategies.emitter import Emitter
+from gradcost.strategies.program import Arrays, Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """A Jacobian that is diagonal in the last ``diagonal`` axes of its node's shape.
+
+    J[b, lead.., k.., (k'.., r)] = buffer[b, lead.., k.., r] where k == k', zero elsewhere. ``rest`` is the length of r, and
+    ``rest_name`` its name in closed forms (none for 1: quiet).
+    """
+
+    birth: int
+    buffer: Buffer
+    diagonal: int
+    rest: int
+    rest_name: str | None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The symbol r of closed forms."""
+        return {"r": self.rest}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The name that r goes by."""
+        return {} if self.rest_name is None else {"r": self.rest_name}
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """See the module."""
+
+    columns: Columns
+    stack: Buffer | None = None
+    compact: tuple[Compact, ...] = ()
+
+    def all_columns(self) -> Columns:
+        """Return the columns with those of the compact births, which come last."""
+        columns = self.columns
+        for part in self.compact:
+            columns = columns.with_birth(part.birth)
+        return columns
+
+
+class Pusher:
+    """Emits the pushes of carried Jacobians through a graph."""
+
+    def __init__(self, emitter: Emitter, phase: str = "push") -> None:
+        """Start with no births."""
+        self.emitter = emitter
+        self.births: list[Birth] = []
+        self.carried: dict[int, Carried] = {}
+        self.phase = phase
+
+    @property
+    def nothing(self) -> Columns:
+        """No columns."""
+        return Columns(self.births, 0, 0)
+
+    def give_birth(self, symbol: str, shape: tuple[int, ...]) -> int:
+        """Register the next birth and return its index."""
+        start = self.births[-1].start + self.births[-1].width if self.births else 0
+        self.births.append(Birth(symbol, shape, start, prod(shape)))
+        return len(self.births) - 1
+
+    def push(self, node: Node) -> Carried:
+        """Emit the push of what the node's inputs carry; births of the node's own come on top of the result."""
+        graph = self.emitter.graph
+        active = [i for i, source in enumerate(node.sources) if graph.nodes[source].active]
+        if not active:
+            return Carried(self.nothing)
+        if isinstance(node.op, Join):
+            return self._join(node, active)
+        carried = self.carried[node.sources[0]]
+        if isinstance(node.op, Elementwise):
+            return self._scale(node, carried)
+        if isinstance(node.op, View):
+            return self._rename(node, carried)
+        return self._dense(node, carried)
+
+    def new_stack(self, node: Node, columns: Columns) -> Buffer:
+        """Return a buffer for dense columns at a node."""
+        return Buffer(f"d{node.symbol}/d*", self.emitter.shaped(node, columns.width), columns=columns)
+
+    def new_compact(self, node: Node, birth: int, rest: int) -> Buffer:
+        """Return a buffer for a compact Jacobian at a node."""
+        return Buffer(f"d{node.symbol}/d{self.births[birth].symbol}", self.emitter.shaped(node, rest))
+
+    def _scale(self, node: Node, carried: Carried) -> Carried:
+        """Diagonal layers keep the structure: the stack is scaled, and so is each compact Jacobian (its birth)."""
+        emitter = self.emitter
+        emitter.derivative(node)
+        stack = None
+        if carried.stack is not None:
+            stack = self.new_stack(node, carried.columns)
+            sizes, names = _k(carried.columns)
+            over = (carried.stack,)
+            emitter.call(node, self.phase, "jvp", (carried.stack,), makes=stack, sizes=sizes, names=names, over=over)
+        scaled = []
+        for part in carried.compact:
+            made = self.new_compact(node, part.birth, part.rest)
+            emitter.call(
+                node, "birth", "jvp_compact", (part.buffer,), makes=made, sizes=part.sizes, names=part.names
+            )
+            scaled.append(replace(part, buffer=made))
+        return Carried(carried.columns, stack, tuple(scaled))
+
+    def _rename(self, node: Node, carried: Carried) -> Carried:
+        """Views: the stack is viewed; so is a compact Jacobian that is diagonal in all axes, others become dense."""
+        rank = len(self.emitter.graph.nodes[node.sources[0]].shape)
+        if any(part.diagonal != rank for part in carried.compact):
+            carried = self._all_dense(node, carried)
+        stack = None
+        if carried.stack is not None:
+            stack = self.new_stack(node, carried.columns)
+            self.emitter.view(node, self.phase, carried.stack, stack)
+        renamed = []
+        for part in carried.compact:
+            made = self.new_compact(node, part.birth, part.rest)
+            self.emitter.view(node, self.phase, part.buffer, made)
+            renamed.append(replace(part, buffer=made, diagonal=len(node.shape)))
+        return Carried(carried.columns, stack, tuple(renamed))
+
+    def _dense(self, node: Node, carried: Carried) -> Carried:
+        """Other layers: everything becomes dense columns of one new stack, compact Jacobians by the layer's short cut."""
+        emitter = self.emitter
+        if not all(part.diagonal == 1 and hasattr(node.op, "jvp_compact") for part in carried.compact):
+            carried = self._all_dense(node, carried)
+        columns = carried.all_columns()
+        stack = self.new_stack(node, columns)
+        calls = []
+        if carried.stack is not None:
+            calls.append(("jvp", carried.stack, carried.columns.width, *_k(carried.columns)))
+        for part in carried.compact:
+            calls.append(("jvp_compact", part.buffer, self.births[part.birth].width, part.sizes, part.names))
+        start = 0
+        for method, source, width, sizes, names in calls:
+            emitter.call(
+                node,
+                self.phase,
+                method,
+                (source,),
+                **_made_or_filled(stack, fresh=start == 0),
+                columns=(start, start + width),
+                sizes=sizes,
+                names=names,
+            )
+            start += width
+        return Carried(columns, stack)
+
+    def _join(self, node: Node, active: Sequence[int]) -> Carried:
+        """Joins: each input's columns go into those of the union; where two inputs share a birth, they add up."""
+        emitter, layer = self.emitter, node.op
+        assert isinstance(layer, Join)
+        dense = [self._all_dense(node, self.carried[node.sources[i]]) for i in active]
+        columns, runs = union([part.columns for part in dense])
+        stack = self.new_stack(node, columns)
+        if layer.clears:
+            emitter.program.step(node.label, self.phase, _clear(stack), makes=stack)
+        fresh = not layer.clears
+        for run in runs:
+            for order, (holder, span) in enumerate(run.holders):
+                source = dense[holder].stack
+                assert source is not None
+                emitter.call(
+                    node,
+                    self.phase,
+                    "jvp_more" if order else "jvp_first",
+                    (source,),
+                    columns=run.columns,
+                    arg_columns=span,
+                    index=active[holder],
+                    sizes={"K": span[1] - span[0]},
+                    names={"K": "K"},
+                    **_made_or_filled(stack, fresh=fresh),
+                )
+                fresh = False
+        return Carried(columns, stack)
+
+    def _all_dense(self, node: Node, carried: Carried) -> Carried:
+        """Emit the compact Jacobians as columns of the stack, in front of a layer that cannot keep their structure."""
+        if not carried.compact:
+            return carried
+        source = self.emitter.graph.nodes[node.sources[0]]
+        columns = carried.all_columns()
+        stack = Buffer(f"d{source.symbol}/d*", (*carried.compact[0].buffer.shape[:-1], columns.width), columns=columns)
+        old, width = carried.stack, carried.columns.width
+        parts = [(part, self.births[part.birth].width) for part in carried.compact]
+
+        def run(arrays: Arrays) -> None:
+            whole = arrays[stack]
+            whole[...] = 0.0
+            if old is not None:
+                whole[..., :width] = arrays[old]
+            start = width
+            for part, size in parts:
+                _write_diagonal(whole, start, arrays[part.buffer], part)
+                start += size
+
+        touches = [part.buffer for part in carried.compact] + ([old] if old else [])
+        self.emitter.program.step(node.label, "densify", run, touches=touches, makes=stack)
+        return Carried(columns, stack)
+
+
+def _k(columns: Columns) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the symbol K, the number of columns that are pushed at once, and its name."""
+    return {"K": columns.width}, {"K": "K"}
+
+
+def _made_or_filled(stack: Buffer, *, fresh: bool) -> dict[str, Any]:
+    """Return the argument of ``Emitter.call`` that makes a stack, or fills more of one that is there."""
+    return {"makes": stack} if fresh else {"into": stack}
+
+
+def _clear(stack: Buffer) -> Callable[[Arrays], None]:
+    def run(arrays: Arrays) -> None:
+        arrays[stack][...] = 0.0
+
+    return run
+
+
+def _write_diagonal(whole: Array, start: int, c: Array, part: Compact) -> None:
+    """Write a compact Jacobian into the columns of ``whole`` from ``start`` on, whose other entries are zero."""
+    diagonal = prod(c.shape[len(c.shape) - 1 - part.diagonal : -1])
+    rows, values = whole.reshape(-1, diagonal, whole.shape[-1]), c.reshape(-1, diagonal, part.rest)
+    for k in range(diagonal):
+        column = start + k * part.rest
+        rows[:, k, column : column + part.rest] = values[:, k, :]

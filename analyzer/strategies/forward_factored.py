@@ -1,0 +1,96 @@
+"""forward_factored: da[l]/dz[j] (n_l x n_j) is carried instead of da[l]/dW[j].
+
+da[l]/dW[j] = da[l]/dz[j] (x) a[j-1] is separable, so the last factor can wait: at the output dL/dz[j] comes from one
+contraction, and the layer's own vjp makes dL/dW[j] of it. The activations a[j-1] are kept meanwhile.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from gradcost.formula import Cost, Dims, Term
+from gradcost.graph import Graph, Node
+from gradcost.numerics import np
+from gradcost.strategies.carried import Carried, Compact, Pusher
+from gradcost.strategies.emitter import Emitter
+from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
+from gradcost.strategies.reverse import cotangent_symbol, parameter_gradients
+
+DENSE = Cost(macs="B*N*n", additions="B*(N-1)*n")
+COMPACT = Cost(products="B*N")
+
+
+def plan(graph: Graph) -> Plan:
+    """Schedule one forward sweep that carries da[l]/dz[j], the loss, and each layer's contraction and gradient."""
+    emitter = Emitter(graph)
+    pusher = Pusher(emitter)
+    owners: list[Node] = []
+    for node in graph.nodes:
+        if node.layer is None:
+            continue
+        emitter.primal(node)
+        if not node.active:
+            continue
+        carried = pusher.push(node)
+        if node.own_parameters:
+            owners.append(node)
+            carried = Carried(carried.columns, carried.stack, (*carried.compact, _birth(pusher, node)))
+        pusher.carried[node.index] = carried
+    emitter.loss()
+    cotangent = emitter.cotangent()
+    carried = pusher.carried[graph.output.index]
+    spans = {birth.start: span for birth, span in carried.columns}
+    compact = {part.birth: part for part in carried.compact}
+    gradients: dict[tuple[int, str], Buffer] = {}
+    for index, node in enumerate(owners):
+        delta = Buffer(cotangent_symbol(node), emitter.shaped(node))
+        if index in compact:
+            _contract_compact(emitter, node, cotangent, compact[index].buffer, delta)
+        else:
+            assert carried.stack is not None
+            _contract_dense(emitter, node, cotangent, carried.stack, spans[pusher.births[index].start], delta)
+        gradients.update(parameter_gradients(emitter, node, delta))
+    return Plan([Segment(emitter.program)], gradients)
+
+
+def _birth(pusher: Pusher, node: Node) -> Compact:
+    """Emit dz[j]/dz[j]: the identity, diagonal in all axes, so a view of a single one."""
+    emitter = pusher.emitter
+    birth = pusher.give_birth(node.symbol, node.shape)
+    made = pusher.new_compact(node, birth, 1)
+    one = emitter.one()
+    emitter.program.step(
+        node.label, "birth", lambda arrays: np.broadcast_to(arrays[one], made.shape), touches=(one,), makes=made, view_of=one
+    )
+    return Compact(birth, made, len(node.shape), 1, None)
+
+
+def _contract_dense(
+    emitter: Emitter, node: Node, cotangent: Buffer, stack: Buffer, span: tuple[int, int], delta: Buffer
+) -> None:
+    """Emit dL/dz[j] = dL/da[L] . da[L]/dz[j] for each sample, from dense columns."""
+    batch, width = emitter.graph.batch, stack.shape[-1]
+
+    def run(arrays: Arrays) -> None:
+        columns = arrays[stack].reshape(batch, -1, width)[:, :, slice(*span)]
+        np.matmul(arrays[cotangent].reshape(batch, 1, -1), columns, out=arrays[delta].reshape(batch, 1, -1))
+
+    output = emitter.graph.output
+    dims = Dims(
+        {"B": batch, "N": prod(output.shape), "n": prod(node.shape)},
+        {"B": "B", "N": f"n{output.number}", "n": f"n{node.number}"},
+    )
+    emitter.program.step(node.label, "contraction", run, touches=(cotangent, stack), makes=delta, term=Term(DENSE, dims))
+
+
+def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, diagonal: Buffer, delta: Buffer) -> None:
+    """Emit the same where da[L]/dz[j] is still diagonal."""
+
+    def run(arrays: Arrays) -> None:
+        g = arrays[cotangent]
+        np.multiply(g.reshape(*delta.shape), arrays[diagonal].reshape(*delta.shape), out=arrays[delta])
+
+    dims = Dims({"B": emitter.graph.batch, "N": prod(node.shape)}, {"B": "B", "N": f"n{node.number}"})
+    emitter.program.step(
+        node.label, "contraction", run, touches=(cotangent, diagonal), makes=delta, term=Term(COMPACT, dims)
+    )

@@ -1,0 +1,189 @@
+"""Programs: a strategy's schedule as steps over buffers, read by prediction and by execution alike.
+
+A strategy emits steps; liveness then follows from the schedule: a buffer comes alive at the step that first writes
+it and is freed after the last step that touches it. ``resolve`` settles that once, and settles where a step may
+write over an operand that dies there (buffer donation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gradcost.formula import FREE, Counts, Dims, Term
+from gradcost.units import Shape
+
+if TYPE_CHECKING:
+    from gradcost.strategies.columns import Columns
+
+Arrays: TypeAlias = "dict[Buffer, Any]"
+
+
+@dataclass(slots=True, eq=False)
+class Buffer:
+    """A named array of a schedule.
+
+    Attributes:
+        symbol: what it is: ``a[1]``, ``da[2]/dW[1]``, ``dL/dz[1]``.
+        shape: its shape, the batch axis included.
+        held: it lives to the end: parameters, data, gradients.
+        key: what it is filled with before the first step (see ``Data``), for buffers that no step makes.
+        columns: the births whose Jacobians stand side by side on its last axis, for a stack of several.
+    """
+
+    symbol: str
+    shape: Shape
+    held: bool = False
+    key: tuple[object, ...] | None = None
+    columns: Columns | None = None
+
+    @property
+    def elements(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One operation of a schedule.
+
+    Attributes:
+        label: the layer that it belongs to in the report.
+        phase: what it is part of: primal, birth, push, cotangent, gradient, ...
+        touches: every buffer that it reads, or writes without making it.
+        makes: the buffer that comes alive here, if any.
+        run: does it, given all live arrays; for a view, returns it.
+        term: the closed form of its cost.
+        view_of: the buffer that ``makes`` is a view of.
+        over: operands that ``makes`` may be written over; ``resolve`` leaves the one that dies here, if any.
+        frees: buffers that die after this step (set by ``resolve``).
+        releases: elements given back after this step (set by ``resolve``).
+    """
+
+    label: str
+    phase: str
+    touches: tuple[Buffer, ...]
+    makes: Buffer | None
+    run: Callable[[Arrays], Any]
+    term: Term
+    view_of: Buffer | None = None
+    over: tuple[Buffer, ...] = ()
+    frees: tuple[Buffer, ...] = ()
+    releases: int = 0
+
+    @property
+    def allocates(self) -> int:
+        """Elements that come alive here (after ``resolve``)."""
+        return 0 if self.makes is None or self.view_of or self.over else self.makes.elements
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where the pass that runs now stands: the first of the parameters that it seeds."""
+
+    start: int = 0
+
+
+@dataclass(slots=True)
+class Program:
+    """The steps of one pass over the network, and what is alive before the first."""
+
+    initial: list[Buffer] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    cursor: Cursor = field(default_factory=Cursor)
+
+    def hold(self, symbol: str, shape: Shape, key: tuple[object, ...]) -> Buffer:
+        """Add a buffer that is alive throughout."""
+        buffer = Buffer(symbol, shape, held=True, key=key)
+        self.initial.append(buffer)
+        return buffer
+
+    def step(
+        self,
+        label: str,
+        phase: str,
+        run: Callable[[Arrays], Any],
+        *,
+        touches: Iterable[Buffer] = (),
+        makes: Buffer | None = None,
+        term: Term | None = None,
+        view_of: Buffer | None = None,
+        over: tuple[Buffer, ...] = (),
+    ) -> None:
+        """Append a step; ``term`` defaults to one that costs nothing."""
+        term = term or NOTHING
+        self.steps.append(Step(label, phase, tuple(touches), makes, run, term, view_of, over))
+
+    def resolve(self) -> None:
+        """Settle what each step frees, and which donations hold.
+
+        An operand may be written over only if it dies at that step and no other live buffer shares its storage.
+        """
+        last: dict[Buffer, int] = {}
+        for index, step in enumerate(self.steps):
+            for buffer in step.touches:
+                last[buffer] = index
+            if step.makes is not None:
+                last[step.makes] = index
+        storage: dict[Buffer, Buffer] = {buffer: buffer for buffer in self.initial}
+        alive: dict[Buffer, int] = dict.fromkeys(self.initial, 1)  # storage -> buffers that still view it
+        owned: dict[Buffer, int] = {buffer: buffer.elements for buffer in self.initial}
+        for index, step in enumerate(self.steps):
+            made = step.makes
+            if made is not None:
+                step.over = tuple(
+                    b
+                    for b in step.over
+                    if not b.held and not storage[b].held and last[b] == index and alive[storage[b]] == 1
+                )[:1]
+                base = storage[step.view_of or step.over[0]] if step.view_of or step.over else made
+                storage[made] = base
+                alive[base] = alive.get(base, 0) + 1
+                owned.setdefault(base, made.elements)
+            touched = dict.fromkeys((*step.touches, *((made,) if made else ())))
+            step.frees = tuple(b for b in touched if last[b] == index and not b.held)
+            for buffer in step.frees:
+                base = storage.pop(buffer)
+                alive[base] -= 1
+                if not alive[base]:
+                    step.releases += owned.pop(base)
+                    del alive[base]
+
+
+NOTHING = Term(FREE, Dims({}, {}))
+
+
+@dataclass(slots=True)
+class Segment:
+    """A program and the passes it is run for: one for each start in ``starts``."""
+
+    program: Program
+    starts: Sequence[int] = (0,)
+
+
+@dataclass(slots=True)
+class Plan:
+    """All that a strategy does.
+
+    Attributes:
+        segments: run one after the other.
+        gradients: where each trained parameter's gradient stands at the end, by node index and name.
+        flat_gradient: the one vector that holds all of them in order, where the strategy fills such a one.
+    """
+
+    segments: list[Segment]
+    gradients: Mapping[tuple[int, str], Buffer] = field(default_factory=dict)
+    flat_gradient: Buffer | None = None
+
+
+@dataclass(slots=True)
+class Row:
+    """What the steps of one layer in one phase add up to."""
+
+    label: str
+    phase: str
+    counts: Counts
+    terms: list[Term]
+    buffers: list[Buffer]

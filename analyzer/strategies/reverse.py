@@ -1,0 +1,87 @@
+"""reverse: activations are kept, then the cotangent delta = dL/dz walks back (Rumelhart, Hinton & Williams 1986)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradcost.formula import Cost, Dims, Term
+from gradcost.graph import Elementwise, Graph, Join, Node, View
+from gradcost.numerics import np
+from gradcost.strategies.emitter import Emitter
+from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
+
+SUM = Cost(additions="B*N")
+
+
+def plan(graph: Graph) -> Plan:
+    """Schedule one forward sweep, the loss, and one backward sweep."""
+    emitter = Emitter(graph)
+    for node in graph.nodes:
+        if node.layer is not None:
+            emitter.primal(node)
+    emitter.loss()
+    gradients = pull_back(emitter, {graph.output.index: emitter.cotangent()})
+    return Plan([Segment(emitter.program)], gradients)
+
+
+def pull_back(emitter: Emitter, cotangents: dict[int, Buffer]) -> Mapping[tuple[int, str], Buffer]:
+    """Emit the walk from the given cotangents to the gradient of each trained parameter."""
+    gradients: dict[tuple[int, str], Buffer] = {}
+    for node in reversed(emitter.graph.nodes):
+        if not node.active:
+            continue
+        cotangent = cotangents.pop(node.index)
+        gradients.update(parameter_gradients(emitter, node, cotangent))
+        for index, source in enumerate(node.sources):
+            if emitter.graph.nodes[source].active:
+                pulled = _pull(emitter, node, index, cotangent)
+                held = cotangents.get(source)
+                cotangents[source] = pulled if held is None else _accumulate(emitter, source, held, pulled)
+    return gradients
+
+
+def parameter_gradients(emitter: Emitter, node: Node, cotangent: Buffer) -> Mapping[tuple[int, str], Buffer]:
+    """Emit the gradients of a node's own parameters from the cotangent of its output."""
+    gradients = {}
+    for name in node.own_parameters:
+        gradient = Buffer(f"dL/d{name}[{node.number}]", node.op.parameters[name], held=True)
+        emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient)
+        gradients[node.index, name] = gradient
+    return gradients
+
+
+def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
+    """Emit the cotangent of one input from that of the output."""
+    source = emitter.graph.nodes[node.sources[index]]
+    pulled = Buffer(cotangent_symbol(source), emitter.shaped(source))
+    if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
+        emitter.view(node, "cotangent", cotangent, pulled)
+    elif isinstance(node.op, Join):
+        emitter.call(node, "cotangent", "vjp_i", (cotangent,), makes=pulled, index=index)
+    elif isinstance(node.op, Elementwise):
+        emitter.derivative(node)
+        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=(cotangent,))
+    else:
+        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled)
+    return pulled
+
+
+def cotangent_symbol(node: Node) -> str:
+    """Name a node's cotangent: delta[1] for the pre-activation z[1], as the textbooks do, and dL/da[1] otherwise."""
+    return f"delta[{node.number}]" if node.letter == "z" else f"dL/d{node.symbol}"
+
+
+def _accumulate(emitter: Emitter, source: int, held: Buffer, more: Buffer) -> Buffer:
+    """Emit the sum of two cotangents of a value that several layers read."""
+    node = emitter.graph.nodes[source]
+    total = Buffer(held.symbol, held.shape)
+
+    def run(arrays: Arrays) -> None:
+        np.add(arrays[held], arrays[more], out=arrays[total])
+
+    size = held.elements // emitter.graph.batch
+    term = Term(SUM, Dims({"B": emitter.graph.batch, "N": size}, {"B": "B", "N": f"N{node.number}"}))
+    emitter.program.step(
+        node.label, "cotangent", run, touches=(held, more), makes=total, term=term, over=(held, more)
+    )
+    return total
