@@ -106,10 +106,10 @@ class Cost:
         parts = [*self.texts.values(), self.workspace]
         return compile("(" + ", ".join(f"({part})" for part in parts) + ")", "<closed form>", "eval")
 
-    def evaluate(self, dims: Dims) -> tuple[Counts, int]:
-        """Return the counts, and the workspace in elements."""
-        *counts, workspace = eval(self._code, _GLOBALS, dims.values)  # our own constant text, never the user's
-        return Counts(*counts), workspace
+    def evaluate(self, dims: Dims) -> tuple[int, ...]:
+        """Return the count of each category, in the order of ``CATEGORIES``, and the workspace in elements."""
+        values: tuple[int, ...] = eval(self._code, _GLOBALS, dims.values)  # our own constant text, never the user's
+        return values
 
     def explain(self, category: str, dims: Dims) -> tuple[str, str]:
         """Return one category's closed form in the network's symbols and with its numbers; empty if it is zero."""
@@ -135,7 +135,7 @@ def explain(terms: Iterable[Term], category: str) -> str:
     merged: dict[tuple[str, str], int] = {}
     total = 0
     for term in terms:
-        total += getattr(term.cost.evaluate(term.dims)[0], category) * term.times
+        total += term.cost.evaluate(term.dims)[CATEGORIES.index(category)] * term.times
         text = term.cost.explain(category, term.dims)
         if text[0]:
             merged[text] = merged.get(text, 0) + term.times

@@ -55,6 +55,16 @@ def format_count(number: int) -> str:
     return f"{digits[0]}.{digits[1:4]}e+{len(digits) - 1}"
 
 
+def format_short(number: int) -> str:
+    """Show a count in eleven characters: exact below 10^9, then four digits and a unit, as in ``518.3 G``."""
+    if number < 10**9:
+        return f"{number:,}"
+    for exponent, prefix in ((9, "G"), (12, "T"), (15, "P"), (18, "E")):
+        if number < 10 ** (exponent + 3):
+            return f"{number // 10 ** (exponent - 4) / 10**4:.4g} {prefix}"
+    return format_count(number)
+
+
 def format_ratio(numerator: int, denominator: int) -> str:
     """Show ``numerator / denominator`` as a factor: ``1.08x``, ``3,400x``."""
     ratio = exact_ratio(numerator, denominator)

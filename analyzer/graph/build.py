@@ -111,6 +111,7 @@ def build_graph(spec: NetworkSpec, types: Mapping[str, LayerType], losses: Mappi
         tuple(builder.nodes),
         losses[spec.loss](builder.nodes[-1].shape),
         tuple(infos),
+        spec,
     )
     if not graph.trained:
         raise SpecError(spec.where, "no parameter is trainable, so there is no gradient; add or unfreeze a layer")

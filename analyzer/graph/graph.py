@@ -9,6 +9,7 @@ from math import prod
 
 from gradcost.formula import Dims
 from gradcost.graph.layer import Layer, Loss
+from gradcost.spec import NetworkSpec
 from gradcost.units import ITEM_BYTES, Shape
 
 
@@ -76,6 +77,7 @@ class Graph:
     nodes: tuple[Node, ...]
     loss: Loss
     layers: tuple[LayerInfo, ...]
+    spec: NetworkSpec
 
     @property
     def output(self) -> Node:

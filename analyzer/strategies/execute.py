@@ -75,7 +75,7 @@ class Measurement:
 
 
 def run_plain(plan: Plan, data: Data, progress: Callable[[], None] | None = None) -> Gradients:
-    """Run a resolved plan on plain numpy arrays and return the gradients."""
+    """Run a plan on plain numpy arrays and return the gradients."""
 
     def empty(shape: tuple[int, ...]) -> Array:
         return np.empty(shape, data.graph.dtype)
@@ -85,7 +85,7 @@ def run_plain(plan: Plan, data: Data, progress: Callable[[], None] | None = None
 
 
 def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) -> Measurement:
-    """Run a resolved plan twice: on counting arrays for the figures, on plain arrays for the time.
+    """Run a plan twice: on counting arrays for the figures, on plain arrays for the time.
 
     ``progress`` is called once for each pass.
     """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gradcost.formula import Counts, Term
-from gradcost.strategies.program import Buffer, Plan
+from gradcost.formula import CATEGORIES, Counts, Term
+from gradcost.strategies.program import Plan, Step
 
 
 @dataclass(slots=True)
@@ -13,16 +13,21 @@ class PredictedRow:
     """One layer in one phase.
 
     Attributes:
-        counts: its operations, over all passes.
-        terms: their closed forms.
-        buffers: the arrays that come alive in it.
+        terms: the closed forms of its operations, over all passes.
+        makers: the steps of its first pass that make arrays.
+        totals: the values of ``CATEGORIES``.
     """
 
     label: str
     phase: str
-    counts: Counts
-    terms: list[Term]
-    buffers: list[Buffer]
+    terms: list[Term] = field(default_factory=list)
+    makers: list[Step] = field(default_factory=list)
+    totals: list[int] = field(default_factory=lambda: [0] * len(CATEGORIES))
+
+    @property
+    def counts(self) -> Counts:
+        """Its operations."""
+        return Counts(*self.totals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +50,27 @@ class Prediction:
 
 
 def predict(plan: Plan) -> Prediction:
-    """Walk a resolved plan once: counts by closed forms, peak by liveness. Exact Python integers throughout."""
+    """Walk a plan once: counts by closed forms, peak by liveness. Exact Python integers throughout."""
     rows: dict[tuple[str, str], PredictedRow] = {}
-    total, peak, peak_at, steps = Counts(), 0, ("", ""), 0
-    for segment in plan.segments:
+    peak, peak_at, steps = 0, ("", ""), 0
+    for number, segment in enumerate(plan.segments):
         program, times = segment.program, len(segment.starts)
         live = sum(buffer.elements for buffer in program.initial)
         steps += times * len(program.steps)
         for step in program.steps:
-            counts, workspace = step.term.cost.evaluate(step.term.dims)
             term = step.term if times == 1 else Term(step.term.cost, step.term.dims, times)
-            counts = counts.times(times) if times != 1 else counts
+            values = term.cost.evaluate(term.dims)
             allocates = step.allocates
-            if live + allocates + workspace > peak:
-                peak, peak_at = live + allocates + workspace, (step.label, step.phase)
+            if live + allocates + values[-1] > peak:
+                peak, peak_at = live + allocates + values[-1], (step.label, step.phase)
             live += allocates - step.releases
-            total = total + counts
             row = rows.get((step.label, step.phase))
             if row is None:
-                row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase, Counts(), [], [])
-            row.counts = row.counts + counts
+                row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase)
+            for category in range(len(CATEGORIES)):
+                row.totals[category] += values[category] * times
             row.terms.append(term)
-            if step.makes is not None and segment is plan.segments[0]:
-                row.buffers.append(step.makes)
-    return Prediction(total, peak, peak_at, rows, steps)
+            if step.makes is not None and number == 0:
+                row.makers.append(step)
+    totals = (sum(row.totals[category] for row in rows.values()) for category in range(len(CATEGORIES)))
+    return Prediction(Counts(*totals), peak, peak_at, rows, steps)

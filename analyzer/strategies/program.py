@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gradcost.formula import FREE, Counts, Dims, Term
+from gradcost.formula import FREE, Dims, Term
 from gradcost.units import Shape
 
 if TYPE_CHECKING:
@@ -177,13 +177,7 @@ class Plan:
     gradients: Mapping[tuple[int, str], Buffer] = field(default_factory=dict)
     flat_gradient: Buffer | None = None
 
-
-@dataclass(slots=True)
-class Row:
-    """What the steps of one layer in one phase add up to."""
-
-    label: str
-    phase: str
-    counts: Counts
-    terms: list[Term]
-    buffers: list[Buffer]
+    def __post_init__(self) -> None:
+        """Settle the liveness of every program."""
+        for segment in self.segments:
+            segment.program.resolve()

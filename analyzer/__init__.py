@@ -1,0 +1,45 @@
+"""gradcost: what forward-accumulated da/dW costs against backpropagated delta.
+
+``gradcost.analyze("net.yaml")`` predicts every tensor size, operation count and peak memory of each strategy in closed
+form, measures the same figures on a real numpy run, and returns both as a ``Report``.
+"""
+
+from gradcost.errors import BudgetError, GradcostError, SpecError, UncountedOperationError, UsageError
+from gradcost.graph import Graph as Network
+from gradcost.report import (
+    REPORT_SCHEMA,
+    Comparison,
+    LayerCost,
+    Measured,
+    Mismatch,
+    NetworkReport,
+    Predicted,
+    Report,
+    StrategyReport,
+    Tensor,
+    analyze,
+    load,
+)
+from gradcost.version import __version__
+
+__all__ = [
+    "REPORT_SCHEMA",
+    "BudgetError",
+    "Comparison",
+    "GradcostError",
+    "LayerCost",
+    "Measured",
+    "Mismatch",
+    "Network",
+    "NetworkReport",
+    "Predicted",
+    "Report",
+    "SpecError",
+    "StrategyReport",
+    "Tensor",
+    "UncountedOperationError",
+    "UsageError",
+    "__version__",
+    "analyze",
+    "load",
+]

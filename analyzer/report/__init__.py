@@ -1,0 +1,30 @@
+"""The report: analysis as typed, frozen objects, their JSON, and its schema."""
+
+from gradcost.report.analyze import analyze, load
+from gradcost.report.model import (
+    Comparison,
+    LayerCost,
+    Measured,
+    Mismatch,
+    NetworkReport,
+    Predicted,
+    Report,
+    StrategyReport,
+    Tensor,
+)
+from gradcost.report.schema import REPORT_SCHEMA
+
+__all__ = [
+    "REPORT_SCHEMA",
+    "Comparison",
+    "LayerCost",
+    "Measured",
+    "Mismatch",
+    "NetworkReport",
+    "Predicted",
+    "Report",
+    "StrategyReport",
+    "Tensor",
+    "analyze",
+    "load",
+]

@@ -1,0 +1,267 @@
+"""analyze: load, predict, measure what fits, compare."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gradcost.errors import BudgetError, UsageError, nearest
+from gradcost.graph import Graph, build_graph
+from gradcost.layers import LAYER_TYPES, LOSSES
+from gradcost.report.model import Comparison, LayerCost, Measured, Mismatch, NetworkReport, Predicted, Report, StrategyReport
+from gradcost.report.verdict import recommend, verdict
+from gradcost.report.verify import Tolerance, compare_figures, gradient_errors, worst_tensor
+from gradcost.spec import read_spec
+from gradcost.strategies import STRATEGIES, Options, Plan
+from gradcost.strategies.predict import Prediction, predict
+from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count
+from gradcost.version import __version__
+
+BASELINE = "reverse"
+SECONDS_ALLOWED = 10.0
+SECONDS_PER_STEP = 2e-5  # what a small numpy call costs, counted
+SECONDS_PER_FLOP = 5e-10  # of a large one
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class _Work:
+    """One strategy on its way through an analysis."""
+
+    plan: Plan
+    prediction: Prediction
+    peak_bytes: int
+    skipped: str | None = None
+
+    @property
+    def passes(self) -> int:
+        """How often the network is run, counted and plain together."""
+        return 2 * sum(len(segment.starts) for segment in self.plan.segments)
+
+    @property
+    def seconds(self) -> float:
+        """A rough guess of how long that takes."""
+        steps = exact_ratio(self.prediction.steps, 1)
+        flops = exact_ratio(self.prediction.counts.flops, 1)
+        return 2 * (steps * SECONDS_PER_STEP + flops * SECONDS_PER_FLOP)
+
+
+def load(
+    source: str | Path | Mapping[str, Any] | Graph, *, batch: int | None = None, dtype: str | None = None
+) -> Graph:
+    """Build a network from a YAML file, a dict of the same form, or another network, with another batch or dtype.
+
+    Raises:
+        SpecError: the spec cannot be used; the message names the place and the mend.
+    """
+    if isinstance(source, Graph) and batch is None and dtype is None:
+        return source
+    spec = source.spec if isinstance(source, Graph) else read_spec(source)
+    return build_graph(spec.overridden(batch=batch, dtype=dtype), LAYER_TYPES, LOSSES)
+
+
+def analyze(
+    source: str | Path | Mapping[str, Any] | Graph,
+    *,
+    strategies: Sequence[str] | None = None,
+    batch: int | None = None,
+    dtype: str | None = None,
+    measure: bool | None = None,
+    budget: int | None = None,
+    chunk: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Predict, and measure, what each strategy costs on a network.
+
+    Args:
+        source: a YAML file, a dict of the same form, or a network from ``load``.
+        strategies: names; None compares all.
+        batch: instead of the spec's.
+        dtype: instead of the spec's.
+        measure: True measures every strategy that fits the budget, False none, None those that also finish in seconds.
+        budget: bytes that a measured run may take at its peak; None: half of the memory available now.
+        chunk: tangents that ``forward_jvp`` pushes in one pass.
+        seed: of the random parameters and data.
+        progress: called with what is being done, and passes done and in all (0 where that is not known).
+
+    Returns:
+        The report. Where measurement proved something wrong, ``report.mismatches`` says what.
+
+    Raises:
+        SpecError: the spec cannot be used.
+        UsageError: an unknown strategy, or an option out of range.
+        BudgetError: a strategy that was asked for by name would not fit the budget; nothing has been allocated.
+    """
+    names = _names(strategies)
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise UsageError(f"chunk must be a whole number of at least 1, not {chunk!r}")
+    if budget is not None and budget < 1:
+        raise UsageError(f"budget must be at least one byte, not {budget!r}")
+    graph = load(source, batch=batch, dtype=dtype)
+    work: dict[str, _Work] = {}
+    with _garbage_collection_paused():
+        for name in names:
+            if progress is not None:
+                progress(f"predicting {name}", 0, 0)
+            work[name] = _predict(graph, name, Options(chunk=chunk))
+    allowed = _budget(budget, measure)
+    _choose(work, measure, allowed, by_name=strategies is not None)
+    measured, mismatches = _measure(graph, work, seed, progress)
+    reports = {name: _strategy_report(graph, name, work[name], measured.get(name)) for name in names}
+    # Only a budget that the caller set may sway the advice: what is free at this minute is no property of the network.
+    recommended = recommend(reports, budget)
+    return Report(
+        __version__,
+        _network_report(graph),
+        reports,
+        _compare(reports, recommended),
+        tuple(mismatches),
+        verdict(graph, reports, recommended, budget),
+    )
+
+
+def _names(strategies: Sequence[str] | None) -> list[str]:
+    if strategies is None:
+        return list(STRATEGIES)
+    for name in strategies:
+        if name not in STRATEGIES:
+            raise UsageError(f"unknown strategy {name!r}{nearest(name, STRATEGIES)}")
+    if not strategies:
+        raise UsageError(f"name at least one strategy{nearest('', STRATEGIES)}")
+    return [name for name in STRATEGIES if name in strategies]
+
+
+@contextmanager
+def _garbage_collection_paused() -> Iterator[None]:
+    """Plans are millions of small objects, none of them garbage yet: collecting meanwhile takes half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _predict(graph: Graph, name: str, options: Options) -> _Work:
+    plan = STRATEGIES[name].plan(graph, options)
+    prediction = predict(plan)
+    return _Work(plan, prediction, prediction.peak_elements * graph.item_bytes)
+
+
+def _budget(budget: int | None, measure: bool | None) -> int | None:
+    if budget is None and measure is not False:
+        return available_bytes() // 2
+    return budget
+
+
+def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None, *, by_name: bool) -> None:
+    """Settle what is not measured, and why."""
+    too_large = []
+    for name, item in work.items():
+        if budget is not None and item.peak_bytes > budget:
+            item.skipped = f"needs {format_bytes(item.peak_bytes)}, over the budget of {format_bytes(budget)}"
+            too_large.append(f"{name} {item.skipped}")
+        elif measure is False:
+            item.skipped = "measuring was switched off"
+        elif measure is None and item.seconds > SECONDS_ALLOWED:
+            flops = format_count(item.prediction.counts.flops)
+            item.skipped = f"{flops} operations in {format_count(item.prediction.steps)} steps take long (--measure runs them)"
+    if too_large and by_name and measure is not False:
+        raise BudgetError("; ".join(too_large) + "; lower the batch, raise the budget, or do not measure (--no-measure)")
+
+
+def _measure(
+    graph: Graph, work: Mapping[str, _Work], seed: int, progress: Progress | None
+) -> tuple[dict[str, Measured], list[Mismatch]]:
+    """Run every strategy that was not skipped."""
+    chosen = [name for name in work if work[name].skipped is None]
+    if not chosen:
+        return {}, []
+    from gradcost.strategies.execute import Data, measure
+
+    data = Data(graph, seed)
+    found, mismatches = {}, []
+    for name in chosen:
+        item, done = work[name], 0
+
+        def tick(name: str = name, passes: int = item.passes) -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(f"measuring {name}", done, passes)
+
+        found[name] = measure(item.plan, data, tick)
+        mismatches.extend(compare_figures(name, item.prediction, found[name], graph.item_bytes))
+        if not found[name].identical:
+            mismatches.append(Mismatch(name, "", "", "gradient", 0.0, math.nan))
+    errors = gradient_errors(graph, {name: m.gradients for name, m in found.items() if STRATEGIES[name].exact})
+    limit = Tolerance.of(graph.dtype).relative
+    for name in chosen[1:]:
+        error = errors.get(name)
+        if error is not None and error > limit:
+            worst = worst_tensor(graph, found[chosen[0]].gradients, found[name].gradients)
+            mismatches.append(Mismatch(name, worst, f"against {chosen[0]}", "gradient", limit, error))
+    for name in chosen:
+        error = errors.get(name)
+        if error is not None and math.isnan(error):
+            mismatches.append(Mismatch(name, "", "", "gradient", limit, error))
+            errors = {**errors, name: None}
+    measured = {
+        name: Measured(
+            **{category: getattr(m.counts, category) for category in Predicted.__dataclass_fields__ if category != "peak_bytes"},
+            peak_bytes=m.peak_bytes,
+            tracemalloc_peak_bytes=m.tracemalloc_peak_bytes,
+            seconds=m.seconds,
+            gradient_max_relative_error=errors.get(name),
+        )
+        for name, m in found.items()
+    }
+    return measured, mismatches
+
+
+def _strategy_report(graph: Graph, name: str, item: _Work, measured: Measured | None) -> StrategyReport:
+    counts = item.prediction.counts
+    return StrategyReport(
+        exact=STRATEGIES[name].exact,
+        skipped=item.skipped,
+        predicted=Predicted(
+            counts.multiplies,
+            counts.macs,
+            counts.additions,
+            counts.divisions,
+            counts.special,
+            counts.comparisons,
+            item.peak_bytes,
+        ),
+        measured=measured,
+        layers=tuple(LayerCost(row, graph.item_bytes) for row in item.prediction.rows.values()),
+        peak_at=item.prediction.peak_at,
+    )
+
+
+def _network_report(graph: Graph) -> NetworkReport:
+    trained = sum(math.prod(shape) for shape in graph.trained.values())
+    return NetworkReport(
+        graph.name, graph.dtype, graph.batch, graph.parameters, graph.layers, trained, graph.bias_parameters
+    )
+
+
+def _compare(reports: Mapping[str, StrategyReport], recommended: str) -> Comparison:
+    baseline = BASELINE if BASELINE in reports else next(iter(reports))
+    base = reports[baseline].predicted
+    ratios = {
+        name: {
+            "multiplies": exact_ratio(report.predicted.multiplies, base.multiplies),
+            "peak_bytes": exact_ratio(report.predicted.peak_bytes, base.peak_bytes),
+        }
+        for name, report in reports.items()
+    }
+    return Comparison(baseline, ratios, recommended)

@@ -1,0 +1,286 @@
+"""What an analysis returns: frozen objects, which become the JSON report key by key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from gradcost.formula import CATEGORIES, Counts, explain
+from gradcost.graph import LayerInfo
+from gradcost.strategies.predict import PredictedRow
+from gradcost.strategies.program import Buffer, Step
+from gradcost.units import Shape
+
+SCHEMA_VERSION = "1.0"
+LISTED_BIRTHS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted(Counts):
+    """Predicted figures of a strategy: operations, and bytes at the peak."""
+
+    peak_bytes: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {**self.as_dict(), "peak_bytes": self.peak_bytes}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Counts):
+    """Measured figures of a strategy.
+
+    Attributes:
+        peak_bytes: the largest total of live array buffers.
+        tracemalloc_peak_bytes: what Python's allocator saw, interpreter objects included.
+        seconds: wall time on plain numpy arrays.
+        gradient_max_relative_error: the largest difference from another exact strategy's gradients, as a share of
+            the largest entry of that tensor; None where no other was measured, or the gradients are not finite.
+    """
+
+    peak_bytes: int = 0
+    tracemalloc_peak_bytes: int = 0
+    seconds: float = 0.0
+    gradient_max_relative_error: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            **self.as_dict(),
+            "peak_bytes": self.peak_bytes,
+            "tracemalloc_peak_bytes": self.tracemalloc_peak_bytes,
+            "seconds": self.seconds,
+            "gradient_max_relative_error": self.gradient_max_relative_error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An array that a strategy makes. A view of another has no bytes of its own."""
+
+    name: str
+    shape: Shape
+    elements: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"name": self.name, "shape": list(self.shape), "elements": self.elements, "bytes": self.bytes}
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer in one phase of a strategy: its operations, their closed forms, the arrays it makes."""
+
+    row: PredictedRow
+    item_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The layer, or ``loss``."""
+        return self.row.label
+
+    @property
+    def phase(self) -> str:
+        """What is done: primal, birth, push, tangent, derivative, cotangent, gradient, contraction, ..."""
+        return self.row.phase
+
+    @property
+    def counts(self) -> Counts:
+        """The operations, over all passes."""
+        return self.row.counts
+
+    @cached_property
+    def formula(self) -> Mapping[str, str]:
+        """The closed form of each category that is not zero, as text: ``B*n2*n1*n0 = 1*1*4*3 = 12``."""
+        texts = {category: explain(self.row.terms, category) for category in CATEGORIES}
+        return {category: text for category, text in texts.items() if text}
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The arrays that come alive here, Jacobian by Jacobian; a stack of over 64 is one entry."""
+        return tuple(tensor for step in self.row.makers for tensor in _tensors(step, self.item_bytes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "phase": self.phase,
+            "counts": self.counts.as_dict(),
+            "formula": dict(self.formula),
+            "tensors": [tensor.to_dict() for tensor in self.tensors],
+        }
+
+
+def _tensors(step: Step, item_bytes: int) -> Iterator[Tensor]:
+    buffer = step.makes
+    assert buffer is not None
+    item_bytes = 0 if step.view_of is not None else item_bytes
+    columns = buffer.columns
+    if columns is None:
+        yield Tensor(buffer.symbol, buffer.shape, buffer.elements, buffer.elements * item_bytes)
+        return
+    stem = buffer.symbol.removesuffix("*")
+    if len(columns) > LISTED_BIRTHS:
+        yield Tensor(_grouped(stem, buffer), buffer.shape, buffer.elements, buffer.elements * item_bytes)
+        return
+    rows = buffer.elements // columns.width
+    for birth, _ in columns:
+        elements = rows * birth.width
+        yield Tensor(f"{stem}{birth.symbol}", (*buffer.shape[:-1], *birth.shape), elements, elements * item_bytes)
+
+
+def _grouped(stem: str, buffer: Buffer) -> str:
+    assert buffer.columns is not None
+    births, bits = buffer.columns.births, buffer.columns.bits
+    first, last = births[(bits & -bits).bit_length() - 1], births[bits.bit_length() - 1]
+    return f"{stem}({first.symbol}..{last.symbol})"
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyReport:
+    """One strategy's figures.
+
+    Attributes:
+        exact: whether its gradient is exact.
+        skipped: why it was not measured; None where it was.
+        predicted: from closed forms.
+        measured: from a real run.
+        layers: by layer and phase, in the order of the schedule.
+        peak_at: the layer and phase of the predicted peak.
+    """
+
+    exact: bool
+    skipped: str | None
+    predicted: Predicted
+    measured: Measured | None
+    layers: tuple[LayerCost, ...]
+    peak_at: tuple[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "exact": self.exact,
+            "skipped": self.skipped,
+            "predicted": self.predicted.to_dict(),
+            "measured": None if self.measured is None else self.measured.to_dict(),
+            "layers": [layer.to_dict() for layer in self.layers],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkReport:
+    """The network that was analysed. ``trained`` and ``bias`` count parameters that get gradients."""
+
+    name: str
+    dtype: str
+    batch: int
+    parameters: int
+    layers: tuple[LayerInfo, ...]
+    trained: int
+    bias: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "batch": self.batch,
+            "parameters": self.parameters,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "type": layer.type,
+                    "inputs": list(layer.inputs),
+                    "output_shape": list(layer.output_shape),
+                    "parameters": layer.parameters,
+                }
+                for layer in self.layers
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The strategies side by side.
+
+    Attributes:
+        baseline: what the ratios are relative to.
+        ratios: multiplies and peak bytes of each strategy over the baseline's; ``inf`` beyond a float's range.
+        recommended: the exact strategy with the fewest multiplies among those within the budget.
+    """
+
+    baseline: str
+    ratios: Mapping[str, Mapping[str, float]]
+    recommended: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        ratios = {name: dict(values) for name, values in self.ratios.items()}
+        return {"baseline": self.baseline, "ratios": ratios, "recommended": self.recommended}
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A figure that proved wrong: what was measured differs from its prediction, or gradients disagree."""
+
+    strategy: str
+    layer: str
+    phase: str
+    category: str
+    predicted: int | float
+    measured: int | float
+
+    def __str__(self) -> str:
+        """Name the place and both figures."""
+        place = f"{self.strategy}: {self.layer}, {self.phase}" if self.layer else self.strategy
+        if self.category == "gradient":
+            return f"{place}: gradients differ by {self.measured:.3g} (relative), over the tolerance of {self.predicted:.1g}"
+        return f"{place}: {self.category} predicted {self.predicted:,}, measured {self.measured:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of an analysis.
+
+    Attributes:
+        gradcost_version: of the program that made it.
+        network: what was analysed.
+        strategies: by name, in the order of the comparison.
+        comparison: ratios and recommendation.
+        mismatches: empty where everything that was measured proved right.
+        verdict: the comparison in one sentence.
+    """
+
+    gradcost_version: str
+    network: NetworkReport
+    strategies: Mapping[str, StrategyReport]
+    comparison: Comparison
+    mismatches: tuple[Mismatch, ...]
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain dicts and lists, in the form of ``gradcost schema``."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "gradcost_version": self.gradcost_version,
+            "network": self.network.to_dict(),
+            "strategies": {name: strategy.to_dict() for name, strategy in self.strategies.items()},
+            "comparison": self.comparison.to_dict(),
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the report as JSON text: integers are exact at any size."""
+        return json.dumps(_without_infinity(self.to_dict()), indent=indent, allow_nan=False)
+
+
+def _without_infinity(value: Any) -> Any:
+    """Replace floats that JSON cannot hold by null."""
+    if isinstance(value, dict):
+        return {key: _without_infinity(item) for key, item in value.items()}
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value

@@ -1,0 +1,57 @@
+"""The comparison in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradcost.graph import Graph
+from gradcost.report.model import StrategyReport
+from gradcost.units import format_bytes, format_count, format_ratio
+
+REASONS = {
+    "forward_jacobian": (
+        "past its birth each da[l]/dW[j] that it carries is n_l x n_j x n_(j-1) numbers per sample, for every earlier j, "
+        "where reverse carries one vector of n_l"
+    ),
+    "forward_factored": (
+        "each da[l]/dz[j] that it carries is n_l x n_j numbers per sample, for every earlier j, where reverse carries one "
+        "vector of n_l"
+    ),
+    "forward_jvp": "it runs the network again for every chunk of parameters, keeping next to nothing in between",
+}
+NEARLY = 1.25
+
+
+def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> str:
+    """Return the exact strategy with the fewest multiplies among those within the budget, else the smallest."""
+    exact = {name: s.predicted for name, s in strategies.items() if s.exact}
+    fitting = {name: p for name, p in exact.items() if budget is None or p.peak_bytes <= budget}
+    if not fitting:
+        return min(exact, key=lambda name: (exact[name].peak_bytes, exact[name].multiplies))
+    return min(fitting, key=lambda name: (fitting[name].multiplies, fitting[name].peak_bytes))
+
+
+def verdict(graph: Graph, strategies: Mapping[str, StrategyReport], recommended: str, budget: int | None) -> str:
+    """Say which strategy wins, by what factors over which rival, and where those come from."""
+    best = strategies[recommended].predicted
+    cost = f"{format_count(best.multiplies)} multiplies and {format_bytes(best.peak_bytes)} at the peak"
+    if budget is not None and best.peak_bytes > budget:
+        cost += f", though that is over the budget of {format_bytes(budget)}"
+    rival_name = _rival(strategies, recommended)
+    if rival_name is None:
+        return f"{recommended} takes {cost}."
+    rival = strategies[rival_name].predicted
+    factors = (
+        f"{format_ratio(rival.multiplies, best.multiplies)} the multiplies "
+        f"({format_ratio(rival.macs, best.macs)} the MACs) and {format_ratio(rival.peak_bytes, best.peak_bytes)} the memory"
+    )
+    forward = rival_name if rival_name in REASONS else recommended
+    reason = f"because {REASONS[forward]}" if forward == rival_name else f"while {recommended} is cheap where {REASONS[forward]}"
+    tie = " - nearly a tie in MACs -" if max(rival.macs, best.macs) <= NEARLY * min(rival.macs, best.macs) else ","
+    return f"{recommended} wins with {cost}; {rival_name} takes {factors}{tie} {reason}."
+
+
+def _rival(strategies: Mapping[str, StrategyReport], recommended: str) -> str | None:
+    """Return what the winner is held against: reverse, or forward accumulation where reverse has won."""
+    order = ("reverse", "forward_jacobian", *strategies)
+    return next((name for name in order if name in strategies and name != recommended), None)

@@ -1,0 +1,92 @@
+"""Proof: measured against predicted, and one strategy's gradients against another's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gradcost.formula import CATEGORIES, Counts
+from gradcost.graph import Graph
+from gradcost.numerics import Array, np
+from gradcost.report.model import Mismatch
+from gradcost.strategies.execute import Gradients, Measurement
+from gradcost.strategies.predict import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far gradients of exact strategies may be apart.
+
+    Attributes:
+        floor: entries count as at least this share of the network's largest, so that rounding in a tensor that is
+            analytically zero is no disagreement.
+        relative: the largest difference allowed, as a share of the tensor's largest entry.
+    """
+
+    floor: float
+    relative: float
+
+    @classmethod
+    def of(cls, dtype: str) -> Tolerance:
+        """Return the square root of the machine epsilon as floor, and a hundred times that as limit."""
+        root = math.sqrt(float(np.finfo(dtype).eps))
+        return cls(root, 100 * root)
+
+
+def compare_figures(
+    strategy: str, prediction: Prediction, measurement: Measurement, item_bytes: int
+) -> Iterator[Mismatch]:
+    """Yield every count, by layer and phase, and the peak, where prediction and measurement differ."""
+    for key in dict.fromkeys((*prediction.rows, *measurement.rows)):
+        predicted = prediction.rows[key].counts if key in prediction.rows else Counts()
+        measured = measurement.rows.get(key, Counts())
+        for category in CATEGORIES:
+            one, other = getattr(predicted, category), getattr(measured, category)
+            if one != other:
+                yield Mismatch(strategy, *key, category, one, other)
+    if prediction.peak_elements * item_bytes != measurement.peak_bytes:
+        peak = prediction.peak_elements * item_bytes
+        yield Mismatch(strategy, *prediction.peak_at, "peak_bytes", peak, measurement.peak_bytes)
+
+
+def gradient_errors(graph: Graph, found: Mapping[str, Gradients]) -> Mapping[str, float | None]:
+    """Return each strategy's largest relative gradient error against the first, and the first's against all others.
+
+    ``nan`` where gradients are not finite; None where there is nothing to compare with.
+    """
+    names = list(found)
+    errors: dict[str, float | None] = dict.fromkeys(names, None)
+    floor = Tolerance.of(graph.dtype).floor
+    for name in names:
+        if not all(np.isfinite(values).all() for values in found[name].values()):
+            errors[name] = math.nan
+    reference = names[0] if names else ""
+    for name in names[1:]:
+        if errors[name] is None and errors[reference] is None:
+            errors[name] = _largest(found[reference], found[name], floor)
+    others = [error for name, error in errors.items() if name != reference and error is not None]
+    if names and errors[reference] is None and others:
+        errors[reference] = max(others)
+    return errors
+
+
+def worst_tensor(graph: Graph, reference: Gradients, other: Gradients) -> str:
+    """Return the parameter whose gradients differ most."""
+    floor = Tolerance.of(graph.dtype).floor
+    worst = max(reference, key=lambda key: _largest({key: reference[key]}, {key: other[key]}, floor))
+    return graph.parameter_label(worst)
+
+
+def _largest(reference: Gradients, other: Gradients, floor: float) -> float:
+    top = max(_size(values) for values in reference.values())
+    largest = 0.0
+    for key, values in reference.items():
+        difference = _size(other[key] - values)
+        if difference:
+            largest = max(largest, difference / max(_size(values), floor * top))
+    return largest
+
+
+def _size(values: Array) -> float:
+    return float(np.abs(values).max())

@@ -1,0 +1,60 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from gradcost.errors import UsageError
+
+
+def check_writable(target: str) -> None:
+    """Refuse, before any work is done, a file that could not be written. Raises ``UsageError``."""
+    path = Path(target)
+    folder = path.parent
+    if path.is_dir():
+        raise UsageError(f"--json {target!r} is a directory; name a file in it")
+    if not folder.is_dir():
+        raise UsageError(f"--json {target!r}: there is no directory {str(folder)!r}; create it first")
+    if not os.access(folder, os.W_OK) and not _is_special(path):
+        raise UsageError(f"--json {target!r}: the directory {str(folder)!r} cannot be written to")
+
+
+def write_json(target: str, text: str) -> None:
+    """Write ``text`` to a file atomically: another file beside it takes its place when it is complete.
+
+    Raises:
+        UsageError: it cannot be written; nothing has changed.
+    """
+    path = Path(target)
+    try:
+        if _is_special(path):
+            path.write_text(text, encoding="utf-8")
+            return
+        path = path.resolve()
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise UsageError(f"--json {target!r} cannot be written: {error.strerror}") from None
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is there and no regular file: /dev/stdout, a pipe."""
+    return path.exists() and not path.is_file()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

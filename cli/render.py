@@ -1,0 +1,144 @@
+"""The report as tables, for a terminal of 80 columns or more, a pipe, or NO_COLOR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gradcost.report import LayerCost, Report, StrategyReport, Tensor
+from gradcost.units import exact_ratio, format_bytes, format_count, format_short
+
+TENSOR_ROWS = 24
+
+
+def render(report: Report, *, explain: bool = False) -> None:
+    """Print the verdict, the strategies side by side, and each strategy's tensors; with ``explain``, closed forms."""
+    console = Console(highlight=False, markup=False, soft_wrap=False)
+    network = report.network
+    console.print(Text(f"{network.name}: {len(network.layers):,} layers, {format_count(network.parameters)} parameters, "
+                       f"batch {network.batch:,}, {network.dtype}", style="bold"))
+    console.print()
+    console.print(Text.assemble(("Verdict: ", "bold green"), report.verdict))
+    console.print()
+    console.print(_predicted(report))
+    console.print()
+    console.print(_measured(report))
+    if network.bias:
+        share = 100 * exact_ratio(network.bias, network.trained)
+        console.print(Text(f"Biases are {format_count(network.bias)} of the {format_count(network.trained)} trained "
+                           f"parameters ({share:.3g} %): their columns are carried too.", style="dim"))
+    for name, strategy in report.strategies.items():
+        console.print()
+        console.print(_tensors(name, strategy))
+    if explain:
+        for name, strategy in report.strategies.items():
+            console.print()
+            _explain(console, name, strategy)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Return an empty table: the first column is text, the others are numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+    return table
+
+
+def _predicted(report: Report) -> Table:
+    baseline = report.comparison.baseline
+    base = report.strategies[baseline].predicted
+    table = _table("Predicted by closed forms", "strategy", "multiplies", "", "MACs", "", "peak memory", "")
+    for name, strategy in report.strategies.items():
+        figures = strategy.predicted
+        table.add_row(
+            name,
+            format_short(figures.multiplies),
+            _factor(figures.multiplies, base.multiplies),
+            format_short(figures.macs),
+            _factor(figures.macs, base.macs),
+            format_bytes(figures.peak_bytes),
+            _factor(figures.peak_bytes, base.peak_bytes),
+            style="green" if name == report.comparison.recommended else None,
+        )
+    table.caption = f"Factors are relative to {baseline}. MACs: the multiplies inside contractions."
+    table.caption_justify = "left"
+    return table
+
+
+def _factor(figure: int, base: int) -> str:
+    ratio = exact_ratio(figure, base)
+    return f"{ratio:.2f}x" if ratio < 100 else f"{ratio:,.0f}x" if ratio < 1e6 else f"{ratio:.2e}x"
+
+
+def _measured(report: Report) -> Table:
+    table = _table("Measured on real numpy runs", "strategy", "counts and peak", "tracemalloc", "time", "gradient error")
+    table.columns[1].no_wrap = False
+    table.columns[1].justify = "left"
+    wrong = {mismatch.strategy for mismatch in report.mismatches}
+    for name, strategy in report.strategies.items():
+        measured = strategy.measured
+        if measured is None:
+            table.add_row(name, f"not run: {strategy.skipped}", "-", "-", "-", style="dim")
+            continue
+        error = measured.gradient_max_relative_error
+        table.add_row(
+            name,
+            Text("NOT as predicted", style="bold red") if name in wrong else "= predicted, exactly",
+            format_bytes(measured.tracemalloc_peak_bytes),
+            _seconds(measured.seconds),
+            "-" if error is None else f"{error:.1e}",
+        )
+    return table
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def _tensors(name: str, strategy: StrategyReport) -> Table:
+    label, phase = strategy.peak_at
+    table = _table(f"{name}: tensors ({_peak(strategy)} at {label}, {phase})", "layer", "phase", "tensor", "shape", "elements", "memory")
+    table.columns[1].justify = table.columns[2].justify = "left"
+    table.columns[0].overflow = table.columns[2].overflow = "ellipsis"
+    rows, before = 0, ("", "")
+    for layer, tensor in _all_tensors(strategy):
+        if rows == TENSOR_ROWS:
+            table.caption = "... and more: --json has them all."
+            table.caption_justify = "left"
+            break
+        place = (layer.name, layer.phase)
+        shown = (layer.name if place[0] != before[0] else "", layer.phase if place != before else "")
+        memory = format_bytes(tensor.bytes) if tensor.bytes else "view"
+        table.add_row(*shown, tensor.name, _shape(tensor), format_short(tensor.elements), memory)
+        rows, before = rows + 1, place
+    return table
+
+
+def _peak(strategy: StrategyReport) -> str:
+    return f"peak {format_bytes(strategy.predicted.peak_bytes)}"
+
+
+def _all_tensors(strategy: StrategyReport) -> Iterator[tuple[LayerCost, Tensor]]:
+    for layer in strategy.layers:
+        for tensor in layer.tensors:
+            yield layer, tensor
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(str(size) for size in tensor.shape)
+
+
+def _explain(console: Console, name: str, strategy: StrategyReport) -> None:
+    """Print each row's closed forms; K is the number of tangent columns that are pushed at once."""
+    console.print(Text(f"{name}: closed forms (B batch, n_l units of layer l, K tangent columns)", style="bold"))
+    for layer in strategy.layers:
+        for category, text in layer.formula.items():
+            console.print(Text(f"{layer.name}, {layer.phase}, {category}:"))
+            console.print(Padding(Text(text), (0, 0, 0, 4)))
