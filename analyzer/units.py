@@ -33,7 +33,7 @@ def parse_bytes(text: str) -> int:
     size = int(whole + fraction) * factor // 10 ** len(fraction)
     if size <= 0:
         raise UsageError(f"{text!r} is no room at all; give a positive memory size")
-    return size
+    return int(size)
 
 
 def format_bytes(size: int) -> str:
@@ -56,21 +56,23 @@ def format_count(number: int) -> str:
 
 
 def format_short(number: int) -> str:
-    """Show a count in eleven characters: exact below 10^9, then four digits and a unit, as in ``518.3 G``."""
-    if number < 10**9:
+    """Show a count in nine characters: exact below 10^6, then four digits and a unit, as in ``518.3 G``."""
+    if number < 10**6:
         return f"{number:,}"
-    for exponent, prefix in ((9, "G"), (12, "T"), (15, "P"), (18, "E")):
+    for exponent, prefix in ((6, "M"), (9, "G"), (12, "T"), (15, "P"), (18, "E")):
         if number < 10 ** (exponent + 3):
-            return f"{number // 10 ** (exponent - 4) / 10**4:.4g} {prefix}"
+            return f"{number // 10 ** (exponent - 3) / 10**3:.4g} {prefix}"
     return format_count(number)
 
 
 def format_ratio(numerator: int, denominator: int) -> str:
-    """Show ``numerator / denominator`` as a factor: ``1.08x``, ``3,400x``."""
+    """Show ``numerator / denominator`` as a factor of at most seven characters: ``1.08x``, ``3,400x``, ``6.7e5x``."""
     ratio = exact_ratio(numerator, denominator)
-    if math.isinf(ratio):
-        return "inf"
-    return f"{ratio:,.0f}x" if ratio >= 1000 else f"{ratio:.3g}x"
+    if ratio < 99.5:
+        return f"{ratio:.3g}x"
+    if ratio < 99_999.5:
+        return f"{ratio:,.0f}x"
+    return f"{ratio:.1e}x".replace("e+0", "e").replace("e+", "e")
 
 
 def exact_ratio(numerator: int, denominator: int) -> float:
@@ -106,5 +108,5 @@ def available_bytes() -> int:
             continue  # no such group, or its limit reads "max"
         found.append(max(room, 0))
     if not found and hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        found.append(int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
     return min(found) if found else 2 * 2**30

@@ -7,7 +7,6 @@ import sys
 from typing import Any, NoReturn
 
 import click
-
 from gradcost.errors import BudgetError, GradcostError
 from gradcost.version import __version__
 
@@ -51,7 +50,9 @@ class _Size(click.ParamType[int]):
     default=None,
     help="Run all that fit the budget, or none. Default: those that also finish in seconds.",
 )
-@click.option("--budget", type=_Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available.")
+@click.option(
+    "--budget", type=_Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available."
+)
 @click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of forward_jvp.")
 @click.option("--json", "json_to", metavar="FILE|-", help="Write the report as JSON; - prints it alone on stdout.")
 @click.option("--explain", is_flag=True, help="Show each count's closed form, with its numbers.")
@@ -75,8 +76,8 @@ def analyze(
     gradcost analyze net.yaml --strategy reverse --batch 64 --json -
     gradcost analyze net.yaml --no-measure --explain
 
-    Exit codes: 0 fine; 1 a measured figure differs from its prediction, or gradients disagree; 2 bad usage or spec; 3 what
-    was asked for by name would not fit the budget.
+    Exit codes: 0 fine; 1 a measured figure differs from its prediction, or gradients disagree; 2 bad usage or spec; 3
+    what was asked for by name would not fit the budget.
     """
     from gradcost.cli.output import check_writable, write_json
     from gradcost.cli.progress import Progress

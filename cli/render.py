@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcost.report import LayerCost, Report, StrategyReport, Tensor
+from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-
-from gradcost.report import LayerCost, Report, StrategyReport, Tensor
-from gradcost.units import exact_ratio, format_bytes, format_count, format_short
 
 TENSOR_ROWS = 24
 
@@ -20,8 +19,13 @@ def render(report: Report, *, explain: bool = False) -> None:
     """Print the verdict, the strategies side by side, and each strategy's tensors; with ``explain``, closed forms."""
     console = Console(highlight=False, markup=False, soft_wrap=False)
     network = report.network
-    console.print(Text(f"{network.name}: {len(network.layers):,} layers, {format_count(network.parameters)} parameters, "
-                       f"batch {network.batch:,}, {network.dtype}", style="bold"))
+    console.print(
+        Text(
+            f"{network.name}: {len(network.layers):,} layers, {format_count(network.parameters)} parameters, "
+            f"batch {network.batch:,}, {network.dtype}",
+            style="bold",
+        )
+    )
     console.print()
     console.print(Text.assemble(("Verdict: ", "bold green"), report.verdict))
     console.print()
@@ -30,8 +34,13 @@ def render(report: Report, *, explain: bool = False) -> None:
     console.print(_measured(report))
     if network.bias:
         share = 100 * exact_ratio(network.bias, network.trained)
-        console.print(Text(f"Biases are {format_count(network.bias)} of the {format_count(network.trained)} trained "
-                           f"parameters ({share:.3g} %): their columns are carried too.", style="dim"))
+        console.print(
+            Text(
+                f"Biases are {format_count(network.bias)} of the {format_count(network.trained)} trained "
+                f"parameters ({share:.3g} %): their columns are carried too.",
+                style="dim",
+            )
+        )
     for name, strategy in report.strategies.items():
         console.print()
         console.print(_tensors(name, strategy))
@@ -43,7 +52,14 @@ def render(report: Report, *, explain: bool = False) -> None:
 
 def _table(title: str, *columns: str) -> Table:
     """Return an empty table: the first column is text, the others are numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)
     return table
@@ -58,11 +74,11 @@ def _predicted(report: Report) -> Table:
         table.add_row(
             name,
             format_short(figures.multiplies),
-            _factor(figures.multiplies, base.multiplies),
+            format_ratio(figures.multiplies, base.multiplies),
             format_short(figures.macs),
-            _factor(figures.macs, base.macs),
+            format_ratio(figures.macs, base.macs),
             format_bytes(figures.peak_bytes),
-            _factor(figures.peak_bytes, base.peak_bytes),
+            format_ratio(figures.peak_bytes, base.peak_bytes),
             style="green" if name == report.comparison.recommended else None,
         )
     table.caption = f"Factors are relative to {baseline}. MACs: the multiplies inside contractions."
@@ -70,13 +86,8 @@ def _predicted(report: Report) -> Table:
     return table
 
 
-def _factor(figure: int, base: int) -> str:
-    ratio = exact_ratio(figure, base)
-    return f"{ratio:.2f}x" if ratio < 100 else f"{ratio:,.0f}x" if ratio < 1e6 else f"{ratio:.2e}x"
-
-
 def _measured(report: Report) -> Table:
-    table = _table("Measured on real numpy runs", "strategy", "counts and peak", "tracemalloc", "time", "gradient error")
+    table = _table("Measured on real numpy runs", "strategy", "counts, peak", "tracemalloc", "time", "gradient error")
     table.columns[1].no_wrap = False
     table.columns[1].justify = "left"
     wrong = {mismatch.strategy for mismatch in report.mismatches}
@@ -88,7 +99,7 @@ def _measured(report: Report) -> Table:
         error = measured.gradient_max_relative_error
         table.add_row(
             name,
-            Text("NOT as predicted", style="bold red") if name in wrong else "= predicted, exactly",
+            Text("NOT as predicted", style="bold red") if name in wrong else "= predicted",
             format_bytes(measured.tracemalloc_peak_bytes),
             _seconds(measured.seconds),
             "-" if error is None else f"{error:.1e}",
@@ -104,7 +115,15 @@ def _seconds(seconds: float) -> str:
 
 def _tensors(name: str, strategy: StrategyReport) -> Table:
     label, phase = strategy.peak_at
-    table = _table(f"{name}: tensors ({_peak(strategy)} at {label}, {phase})", "layer", "phase", "tensor", "shape", "elements", "memory")
+    table = _table(
+        f"{name}: tensors ({_peak(strategy)} at {label}, {phase})",
+        "layer",
+        "phase",
+        "tensor",
+        "shape",
+        "elements",
+        "memory",
+    )
     table.columns[1].justify = table.columns[2].justify = "left"
     table.columns[0].overflow = table.columns[2].overflow = "ellipsis"
     rows, before = 0, ("", "")

@@ -54,7 +54,17 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dic
     for _ in range(draw(st.integers(1, 6))):
         source = draw(st.sampled_from(unused if draw(st.booleans()) else list(shapes)))
         shape = shapes[source]
-        kinds = ["dense", "activation", "dropout", "layernorm", "flatten", "reshape", "add", "multiply", "concat"]
+        kinds = [
+            "dense",
+            "activation",
+            "dropout",
+            "layernorm",
+            "flatten",
+            "reshape",
+            "add",
+            "multiply",
+            "concat",
+        ]
         kind = draw(st.sampled_from(kinds))
         if kind == "dense":
             dense(source, draw(st.integers(1, 4)))
@@ -71,7 +81,11 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dic
             add({"type": kind, "shape": list(wanted)}, [source], wanted)
         elif kind == "concat":
             axis = draw(st.integers(0, len(shape) - 1))
-            same = [n for n, s in shapes.items() if (len(s), s[:axis], s[axis + 1 :]) == (len(shape), shape[:axis], shape[axis + 1 :])]
+            same = [
+                n
+                for n, s in shapes.items()
+                if (len(s), s[:axis], s[axis + 1 :]) == (len(shape), shape[:axis], shape[axis + 1 :])
+            ]
             parts = [source, *draw(st.lists(st.sampled_from(same), min_size=1, max_size=2))]
             total = sum(shapes[part][axis] for part in parts)
             add({"type": kind, "axis": axis}, parts, (*shape[:axis], total, *shape[axis + 1 :]))
@@ -79,12 +93,19 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dic
             same = [name for name, s in shapes.items() if s == shape]
             parts = [source, *draw(st.lists(st.sampled_from(same), min_size=1, max_size=2))]
             add({"type": kind}, parts, shape)
-    flat = [name if len(shapes[name]) == 1 else add({"type": "flatten"}, [name], (prod(shapes[name]),)) for name in list(unused)]
+    flat = [
+        name if len(shapes[name]) == 1 else add({"type": "flatten"}, [name], (prod(shapes[name]),))
+        for name in list(unused)
+    ]
     if len(flat) > 1:
         flat = [add({"type": "concat"}, flat, (sum(prod(shapes[name]) for name in flat),))]
     units = draw(st.integers(1, 3))
     loss = draw(st.sampled_from(("bce", "softmax_ce", "mse", "none")))
-    last = {"type": "dense", "units": units, "activation": "sigmoid" if loss == "bce" else draw(st.sampled_from(("identity", "tanh")))}
+    last = {
+        "type": "dense",
+        "units": units,
+        "activation": "sigmoid" if loss == "bce" else draw(st.sampled_from(("identity", "tanh"))),
+    }
     add(last, flat, (units,))
     return {
         "batch": draw(st.integers(1, 3)),

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
-
 from gradcost.counting.meter import Buffer, Meter
 from gradcost.errors import UncountedOperationError
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 ELEMENTWISE = {
     "add": "additions",
@@ -60,7 +59,7 @@ class CountingArray(NDArrayOperatorsMixin):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape."""
-        return self.data.shape
+        return tuple(self.data.shape)
 
     @property
     def size(self) -> int:
@@ -96,7 +95,9 @@ class CountingArray(NDArrayOperatorsMixin):
         """Run a ufunc on the plain values and count it by its operands."""
         unknown = kwargs.keys() - {"out", "axis", "keepdims", "casting"}
         if unknown:
-            raise UncountedOperationError(f"numpy.{ufunc.__name__} with {', '.join(sorted(unknown))} has no counting rule")
+            raise UncountedOperationError(
+                f"numpy.{ufunc.__name__} with {', '.join(sorted(unknown))} has no counting rule"
+            )
         count = self._rule(ufunc, method)
         operands = [self._unwrap(operand) for operand in inputs]
         target = kwargs.pop("out", (None,))[0]
@@ -135,10 +136,10 @@ class CountingArray(NDArrayOperatorsMixin):
         if name in ELEMENTWISE and method == "__call__":
             return lambda meter, operands, result: meter.count(ELEMENTWISE[name], np.size(result))
         if name in REDUCTIONS and method == "reduce":
-            return lambda meter, operands, result: meter.count(
-                REDUCTIONS[name], np.size(operands[0]) - np.size(result)
-            )
-        raise UncountedOperationError(f"numpy.{name}{'' if method == '__call__' else '.' + method} has no counting rule")
+            return lambda meter, operands, result: meter.count(REDUCTIONS[name], np.size(operands[0]) - np.size(result))
+        raise UncountedOperationError(
+            f"numpy.{name}{'' if method == '__call__' else '.' + method} has no counting rule"
+        )
 
 
 def _count_matmul(meter: Meter, operands: list[Any], result: Any) -> None:

@@ -64,7 +64,9 @@ class Builder:
             trainable=trainable,
             active=trainable or any(source.active for source in sources),
             dims=layer.dims(
-                self.spec.batch, _subscript(self.number), tuple(_subscript(source.number) for source in sources)
+                self.spec.batch,
+                _subscript(self.number),
+                tuple(_subscript(source.number) for source in sources),
             ),
         )
         self.nodes.append(node)

@@ -3,15 +3,14 @@
 Conventions shared by every layer:
 
 * ``x`` (B, \\*input) and ``y`` (B, \\*output) carry the batch axis first.
-* A stack of K tangents of an array carries one more axis, last: (B, \\*shape, K). A parameter's tangents, the seeds of a
-  forward pass, carry it first: (K, \\*shape).
+* A stack of K tangents of an array carries one more axis, last: (B, \\*shape, K). A parameter's tangents, the seeds
+  of a forward pass, carry it first: (K, \\*shape).
 * A rule fills ``out`` and returns nothing: what is allocated, and when it is freed, is the schedule's business,
   so that a rule's own memory is its ``workspace`` alone.
 """
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Mapping
 from functools import cached_property
 from math import prod
@@ -35,14 +34,15 @@ class At:
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Array: ...
+        def __getattr__(self, name: str) -> Array:
+            """Return the array of that name."""
 
 
-class Layer(ABC):
+class Layer:
     """A primitive operation of the graph.
 
-    Names that a rule may read: ``x`` (of several inputs: ``x0``, ``x1``, ..., ``x*`` for all, ``x~`` for all but the one it is
-    called for), ``y``, ``d`` (what the layer's
+    Names that a rule may read: ``x`` (of several inputs: ``x0``, ``x1``, ..., ``x*`` for all, ``x~`` for all but the one
+    it is called for), ``y``, ``d`` (what the layer's
     ``derivative`` filled), ``one`` (a single 1.0), and the layer's parameters, aux and constants by their names.
 
     A subclass defines ``primal(at, out)`` and, for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each
@@ -54,8 +54,8 @@ class Layer(ABC):
         parameters: the shape of each parameter.
         aux: per-sample shapes of what the primal keeps for its derivative, besides x and y.
         constants: per-sample shapes of arrays that are drawn once and never trained.
-        symbol_names: the names that the symbols of ``sizes`` go by, with ``{out}`` and ``{in}`` for the layers' numbers;
-            a symbol that is missing here is quiet (see ``Dims``).
+        symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a symbol
+            that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
     """
 
@@ -78,11 +78,13 @@ class Layer(ABC):
 
     def dims(self, batch: int, out: str, sources: tuple[str, ...]) -> Dims:
         """Return the symbols' values and names for one place in a network."""
-        if len(self.output) == 1 and self.symbol_names == {"N": "N{out}"}:
-            names = {"N": f"n{out}"}
-        else:
-            names = {s: text.format_map({"out": out, "in": sources[0]}) for s, text in self.symbol_names.items()}
-        return Dims({**self.sizes, "B": batch}, {**names, "B": "B"})
+        sizes = self.sizes
+        names = {s: text.format_map({"out": out, "in": sources[0]}) for s, text in self.symbol_names.items()}
+        if len(self.output) == 1 and "N" in names:
+            names["N"] = f"n{out}"
+        if sizes.get("S", 1) > 1:
+            names["S"] = f"S{out}"
+        return Dims({**sizes, "B": batch}, {**names, "B": "B"})
 
     def initial(self, name: str, rng: Generator) -> Array:
         """Draw a parameter's value (float64, without the batch axis)."""
@@ -146,7 +148,7 @@ class Join(Layer):
     passes: ClassVar[bool] = False
 
 
-class Loss(ABC):
+class Loss:
     """The scalar L of the network's output ``y`` (B, \\*shape) and the targets ``target`` of the same shape.
 
     A subclass defines ``primal(at, out)``, filling ``out`` (1,), and ``cotangent(at, out)``, filling dL/dy.
@@ -163,7 +165,10 @@ class Loss(ABC):
         """Return the symbols' values and names."""
         n = self.shape[-1]
         lead = prod(self.shape[:-1])
-        return Dims({"B": batch, "S": lead, "n": n}, {"B": "B", "n": f"n{out}"} | ({"S": f"S{out}"} if lead > 1 else {}))
+        return Dims(
+            {"B": batch, "S": lead, "n": n},
+            {"B": "B", "n": f"n{out}"} | ({"S": f"S{out}"} if lead > 1 else {}),
+        )
 
     def target(self, batch: int, rng: Generator) -> Array:
         """Draw targets (B, \\*shape) of the kind that the loss is for (float64)."""

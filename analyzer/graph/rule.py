@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gradcost.formula import Cost
 
-F = TypeVar("F", bound=Callable[..., None])
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from gradcost.layers.multiply import MULTIPLY
 from gradcost.layers.views import FLATTEN, RESHAPE
 
 LAYER_TYPES: dict[str, LayerType] = {
-    kind.name: kind
-    for kind in (ACTIVATION, ADD, CONCAT, DENSE, DROPOUT, FLATTEN, LAYERNORM, MULTIPLY, RESHAPE)
+    kind.name: kind for kind in (ACTIVATION, ADD, CONCAT, DENSE, DROPOUT, FLATTEN, LAYERNORM, MULTIPLY, RESHAPE)
 }
 
 LOSSES: dict[str, type[Loss]] = {

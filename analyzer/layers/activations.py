@@ -199,5 +199,7 @@ def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any])
 
 
 ACTIVATION = LayerType(
-    "activation", {"activation": Choice(allowed=ACTIVATIONS), "negative_slope": Float(None, below=1.0)}, _build
+    "activation",
+    {"activation": Choice(allowed=ACTIVATIONS), "negative_slope": Float(None, below=1.0)},
+    _build,
 )

@@ -54,7 +54,9 @@ def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any])
     rank = len(shapes[0])
     axis = options["axis"] + rank if options["axis"] < 0 else options["axis"]
     if not 0 <= axis < rank:
-        raise builder.error(f"axis {options['axis']} is not there; inputs of shape {list(shapes[0])} have axes 0 to {rank - 1}")
+        raise builder.error(
+            f"axis {options['axis']} is not there; inputs of shape {list(shapes[0])} have axes 0 to {rank - 1}"
+        )
     if len({(len(s), s[:axis], s[axis + 1 :]) for s in shapes}) > 1:
         shown = ", ".join(f"{source.label} {list(source.shape)}" for source in sources)
         raise builder.error(f"concat needs inputs that agree on every axis but {axis}, not {shown}")

@@ -27,8 +27,6 @@ class Dense(Layer):
         """Take the input's shape, the number of units, and whether there is a bias."""
         super().__init__((shape,), (*shape[:-1], units))
         self.parameters = {"W": (units, shape[-1])} | ({"b": (units,)} if bias else {})
-        if len(shape) > 1:
-            self.symbol_names = {**type(self).symbol_names, "S": "S{in}"}
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -28,8 +28,6 @@ class LayerNorm(Layer):
         self.eps = eps
         self.parameters = {"gamma": shape[-1:], "beta": shape[-1:]}
         self.aux = {"xhat": shape, "rstd": (*shape[:-1], 1)}
-        if len(shape) > 1:
-            self.symbol_names = {**type(self).symbol_names, "S": "S{out}"}
 
     @property
     def sizes(self) -> dict[str, int]:

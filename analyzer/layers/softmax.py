@@ -17,8 +17,6 @@ class Softmax(Layer):
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
         super().__init__((shape,), shape)
-        if len(shape) > 1:
-            self.symbol_names = {**type(self).symbol_names, "S": "S{out}"}
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -34,7 +34,9 @@ def _flatten(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any
 def _reshape(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
     shape, wanted = sources[0].shape, options["shape"]
     if prod(shape) != prod(wanted):
-        raise builder.error(f"cannot reshape {list(shape)} ({prod(shape):,} elements) to {list(wanted)} ({prod(wanted):,})")
+        raise builder.error(
+            f"cannot reshape {list(shape)} ({prod(shape):,} elements) to {list(wanted)} ({prod(wanted):,})"
+        )
     return builder.add(Reshape(shape, wanted), *sources)
 
 

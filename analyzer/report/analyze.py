@@ -6,20 +6,28 @@ import gc
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gradcost.errors import BudgetError, UsageError, nearest
 from gradcost.graph import Graph, build_graph
 from gradcost.layers import LAYER_TYPES, LOSSES
-from gradcost.report.model import Comparison, LayerCost, Measured, Mismatch, NetworkReport, Predicted, Report, StrategyReport
+from gradcost.report.model import (
+    Comparison,
+    LayerCost,
+    Measured,
+    Mismatch,
+    NetworkReport,
+    Predicted,
+    Report,
+    StrategyReport,
+)
 from gradcost.report.verdict import recommend, verdict
-from gradcost.report.verify import Tolerance, compare_figures, gradient_errors, worst_tensor
 from gradcost.spec import read_spec
 from gradcost.strategies import STRATEGIES, Options, Plan
 from gradcost.strategies.predict import Prediction, predict
-from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count
+from gradcost.units import available_bytes, exact_ratio, format_bytes, format_short
 from gradcost.version import __version__
 
 BASELINE = "reverse"
@@ -172,10 +180,14 @@ def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None,
         elif measure is False:
             item.skipped = "measuring was switched off"
         elif measure is None and item.seconds > SECONDS_ALLOWED:
-            flops = format_count(item.prediction.counts.flops)
-            item.skipped = f"{flops} operations in {format_count(item.prediction.steps)} steps take long (--measure runs them)"
+            flops = format_short(item.prediction.counts.flops)
+            item.skipped = (
+                f"{flops} operations in {format_short(item.prediction.steps)} steps take long; --measure runs them"
+            )
     if too_large and by_name and measure is not False:
-        raise BudgetError("; ".join(too_large) + "; lower the batch, raise the budget, or do not measure (--no-measure)")
+        raise BudgetError(
+            "; ".join(too_large) + "; lower the batch, raise the budget, or do not measure (--no-measure)"
+        )
 
 
 def _measure(
@@ -185,10 +197,12 @@ def _measure(
     chosen = [name for name in work if work[name].skipped is None]
     if not chosen:
         return {}, []
-    from gradcost.strategies.execute import Data, measure
+    from gradcost.report.verify import Tolerance, compare_figures, gradient_errors, worst_tensor
+    from gradcost.strategies.execute import Data, Measurement, measure
 
     data = Data(graph, seed)
-    found, mismatches = {}, []
+    found: dict[str, Measurement] = {}
+    mismatches: list[Mismatch] = []
     for name in chosen:
         item, done = work[name], 0
 
@@ -216,7 +230,11 @@ def _measure(
             errors = {**errors, name: None}
     measured = {
         name: Measured(
-            **{category: getattr(m.counts, category) for category in Predicted.__dataclass_fields__ if category != "peak_bytes"},
+            **{
+                category: getattr(m.counts, category)
+                for category in Predicted.__dataclass_fields__
+                if category != "peak_bytes"
+            },
             peak_bytes=m.peak_bytes,
             tracemalloc_peak_bytes=m.tracemalloc_peak_bytes,
             seconds=m.seconds,

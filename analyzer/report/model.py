@@ -238,7 +238,7 @@ class Mismatch:
         """Name the place and both figures."""
         place = f"{self.strategy}: {self.layer}, {self.phase}" if self.layer else self.strategy
         if self.category == "gradient":
-            return f"{place}: gradients differ by {self.measured:.3g} (relative), over the tolerance of {self.predicted:.1g}"
+            return f"{place}: gradients differ by {self.measured:.3g}, over the tolerance of {self.predicted:.1g}"
         return f"{place}: {self.category} predicted {self.predicted:,}, measured {self.measured:,}"
 
 

@@ -10,8 +10,8 @@ from gradcost.report.model import SCHEMA_VERSION
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 _SHAPE = {"type": "array", "items": {"type": "integer", "minimum": 1}}
-_FIGURES = {name: _COUNT for name in (*CATEGORIES, "flops", "peak_bytes")}
-_COUNTS = {name: _COUNT for name in (*CATEGORIES, "flops")}
+_FIGURES = dict.fromkeys((*CATEGORIES, "flops", "peak_bytes"), _COUNT)
+_COUNTS = dict.fromkeys((*CATEGORIES, "flops"), _COUNT)
 
 
 def _object(properties: dict[str, Any], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from gradcost.units import format_bytes, format_count, format_ratio
 
 REASONS = {
     "forward_jacobian": (
-        "past its birth each da[l]/dW[j] that it carries is n_l x n_j x n_(j-1) numbers per sample, for every earlier j, "
-        "where reverse carries one vector of n_l"
+        "past its birth each da[l]/dW[j] that it carries is n_l x n_j x n_(j-1) numbers per sample, for every "
+        "earlier j, where reverse carries one vector of n_l"
     ),
     "forward_factored": (
-        "each da[l]/dz[j] that it carries is n_l x n_j numbers per sample, for every earlier j, where reverse carries one "
-        "vector of n_l"
+        "each da[l]/dz[j] that it carries is n_l x n_j numbers per sample, for every earlier j, where reverse "
+        "carries one vector of n_l"
     ),
     "forward_jvp": "it runs the network again for every chunk of parameters, keeping next to nothing in between",
 }
@@ -43,10 +43,15 @@ def verdict(graph: Graph, strategies: Mapping[str, StrategyReport], recommended:
     rival = strategies[rival_name].predicted
     factors = (
         f"{format_ratio(rival.multiplies, best.multiplies)} the multiplies "
-        f"({format_ratio(rival.macs, best.macs)} the MACs) and {format_ratio(rival.peak_bytes, best.peak_bytes)} the memory"
+        f"({format_ratio(rival.macs, best.macs)} the MACs) and "
+        f"{format_ratio(rival.peak_bytes, best.peak_bytes)} the memory"
     )
     forward = rival_name if rival_name in REASONS else recommended
-    reason = f"because {REASONS[forward]}" if forward == rival_name else f"while {recommended} is cheap where {REASONS[forward]}"
+    reason = (
+        f"because {REASONS[forward]}"
+        if forward == rival_name
+        else f"while {recommended} is cheap where {REASONS[forward]}"
+    )
     tie = " - nearly a tie in MACs -" if max(rival.macs, best.macs) <= NEARLY * min(rival.macs, best.macs) else ","
     return f"{recommended} wins with {cost}; {rival_name} takes {factors}{tie} {reason}."
 

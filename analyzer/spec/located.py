@@ -55,8 +55,7 @@ def describe(value: object) -> str:
         case list():
             return "a list"
         case int():
-            text = str(value) if value.bit_length() < 256 else "a number of over 77 digits"
-            return text
+            return str(value) if value.bit_length() < 256 else "a number of over 77 digits"
         case _:
             return str(value)[:40]
 
@@ -160,7 +159,7 @@ class _Builder:
 
         self.name = name
         self.yaml = yaml
-        self.resolver = yaml.SafeLoader("")
+        self.resolver: Any = yaml.SafeLoader("")
         self.anchors: dict[str, Located] = {}
         self.root: Located | None = None
         self.stack: list[tuple[Located, str | None]] = []  # open collections, and the anchor of each

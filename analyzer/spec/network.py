@@ -79,7 +79,11 @@ def _network(root: Located, default_name: str) -> NetworkSpec:
     check_keys(root, _NETWORK_KEYS, "the network spec")
     present = root.value
     values = read_mapping(
-        Located({k: v for k, v in present.items() if k in ("name", "dtype", "batch", "loss")}, root.where, root.keys),
+        Located(
+            {k: v for k, v in present.items() if k in ("name", "dtype", "batch", "loss")},
+            root.where,
+            root.keys,
+        ),
         {"name": Text(default_name), "dtype": _DTYPE, "batch": Int(1), "loss": Choice("none", LOSSES)},
         "the network spec",
     )
@@ -115,7 +119,9 @@ def _inputs(root: Located) -> dict[str, Shape]:
 
 def _check_name(name: str, where: str) -> None:
     if not _NAME.fullmatch(name):
-        raise SpecError(where, f"{name[:70]!r} cannot be a name; use a letter, then letters, digits, _ or - (64 at most)")
+        raise SpecError(
+            where, f"{name[:70]!r} cannot be a name; use a letter, then letters, digits, _ or - (64 at most)"
+        )
 
 
 def _refuse_unused(entries: tuple[LayerEntry, ...], inputs: Mapping[str, Shape], root: Located) -> None:
@@ -136,16 +142,16 @@ class _Unroller:
         self.names = names
         self.where: dict[str, str] = {}
 
-    def block(
-        self, layers: Located, prefix: str, previous: str | None, scope: Scope
-    ) -> str:
+    def block(self, layers: Located, prefix: str, previous: str | None, scope: Scope) -> str:
         """Add a block's layers; ``scope`` maps the names visible here to full names. Return the last layer's name."""
         if not isinstance(layers.value, list) or not layers.value:
             raise layers.error(f"layers must be a list of at least one layer, not {describe(layers.value or None)}")
         later = self._own_names(layers)
         for position, node in enumerate(layers.value, start=1):
             if not isinstance(node.value, dict):
-                raise node.error(f"a layer must be a mapping such as {{type: dense, units: 4}}, not {describe(node.value)}")
+                raise node.error(
+                    f"a layer must be a mapping such as {{type: dense, units: 4}}, not {describe(node.value)}"
+                )
             if "repeat" in node.value:
                 previous = self._repeat(node, position, prefix, previous, scope, later)
             else:

@@ -25,8 +25,8 @@ from gradcost.strategies.program import Arrays, Buffer
 class Compact:
     """A Jacobian that is diagonal in the last ``diagonal`` axes of its node's shape.
 
-    J[b, lead.., k.., (k'.., r)] = buffer[b, lead.., k.., r] where k == k', zero elsewhere. ``rest`` is the length of r, and
-    ``rest_name`` its name in closed forms (none for 1: quiet).
+    J[b, lead.., k.., (k'.., r)] = buffer[b, lead.., k.., r] where k == k', zero elsewhere. ``rest`` is the length of r,
+    and ``rest_name`` its name in closed forms (none for 1: quiet).
     """
 
     birth: int
@@ -119,9 +119,7 @@ class Pusher:
         scaled = []
         for part in carried.compact:
             made = self.new_compact(node, part.birth, part.rest)
-            emitter.call(
-                node, "birth", "jvp_compact", (part.buffer,), makes=made, sizes=part.sizes, names=part.names
-            )
+            emitter.call(node, "birth", "jvp_compact", (part.buffer,), makes=made, sizes=part.sizes, names=part.names)
             scaled.append(replace(part, buffer=made))
         return Carried(carried.columns, stack, tuple(scaled))
 
@@ -142,7 +140,7 @@ class Pusher:
         return Carried(carried.columns, stack, tuple(renamed))
 
     def _dense(self, node: Node, carried: Carried) -> Carried:
-        """Other layers: everything becomes dense columns of one new stack, compact Jacobians by the layer's short cut."""
+        """Other layers: everything becomes dense columns of one new stack, compact ones by the layer's short cut."""
         emitter = self.emitter
         if not all(part.diagonal == 1 and hasattr(node.op, "jvp_compact") for part in carried.compact):
             carried = self._all_dense(node, carried)

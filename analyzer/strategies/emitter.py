@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradcost.formula import Dims, Term
+from gradcost.formula import Term
 from gradcost.graph import At, Elementwise, Graph, Layer, Loss, Node, View, rule_of
 from gradcost.strategies.program import Arrays, Buffer, Program
 
@@ -141,7 +141,12 @@ class Emitter:
         """Emit ``made`` as ``base`` in another shape."""
         shape = made.shape
         self.program.step(
-            node.label, phase, lambda arrays: arrays[base].reshape(shape), touches=(base,), makes=made, view_of=base
+            node.label,
+            phase,
+            lambda arrays: arrays[base].reshape(shape),
+            touches=(base,),
+            makes=made,
+            view_of=base,
         )
 
     def birth(self, node: Node, name: str, made: Buffer) -> None:

@@ -163,7 +163,9 @@ def _run(
                 for buffer in program.initial:
                     assert buffer.key is not None
                     if buffer.key not in held:
-                        held[buffer.key] = empty(buffer.shape) if buffer.key == ("gradient",) else wrap(data.arrays[buffer.key])
+                        held[buffer.key] = (
+                            empty(buffer.shape) if buffer.key == ("gradient",) else wrap(data.arrays[buffer.key])
+                        )
                     arrays[buffer] = held[buffer.key]
                 for step in program.steps:
                     if observer is not None:

@@ -60,7 +60,12 @@ def _birth(pusher: Pusher, node: Node) -> Compact:
     made = pusher.new_compact(node, birth, 1)
     one = emitter.one()
     emitter.program.step(
-        node.label, "birth", lambda arrays: np.broadcast_to(arrays[one], made.shape), touches=(one,), makes=made, view_of=one
+        node.label,
+        "birth",
+        lambda arrays: np.broadcast_to(arrays[one], made.shape),
+        touches=(one,),
+        makes=made,
+        view_of=one,
     )
     return Compact(birth, made, len(node.shape), 1, None)
 
@@ -80,7 +85,9 @@ def _contract_dense(
         {"B": batch, "N": prod(output.shape), "n": prod(node.shape)},
         {"B": "B", "N": f"n{output.number}", "n": f"n{node.number}"},
     )
-    emitter.program.step(node.label, "contraction", run, touches=(cotangent, stack), makes=delta, term=Term(DENSE, dims))
+    emitter.program.step(
+        node.label, "contraction", run, touches=(cotangent, stack), makes=delta, term=Term(DENSE, dims)
+    )
 
 
 def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, diagonal: Buffer, delta: Buffer) -> None:

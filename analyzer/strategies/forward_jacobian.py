@@ -96,7 +96,12 @@ def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, part: Com
         {"B": "B", "p": parameter_name(node, gradient)},
     )
     emitter.program.step(
-        node.label, "contraction", run, touches=(cotangent, part.buffer), makes=gradient, term=Term(COMPACT, dims)
+        node.label,
+        "contraction",
+        run,
+        touches=(cotangent, part.buffer),
+        makes=gradient,
+        term=Term(COMPACT, dims),
     )
 
 

@@ -48,9 +48,7 @@ def _pass(graph: Graph, tangents: int, total: int, starts: range) -> Segment:
         for name in node.own_parameters:
             seed = Buffer(f"v:{name}[{node.number}]", (tangents, *node.op.parameters[name]))
             program.step(node.label, "seed", _seed(seed, first, program.cursor), makes=seed)
-            emitter.call(
-                node, "tangent", f"jvp_{name}", (seed,), into=stack, sizes={"K": tangents}, names={"K": "K"}
-            )
+            emitter.call(node, "tangent", f"jvp_{name}", (seed,), into=stack, sizes={"K": tangents}, names={"K": "K"})
             first += seed.elements // tangents
         pusher.carried[node.index] = Carried(columns, stack)
     emitter.loss()

@@ -81,7 +81,5 @@ def _accumulate(emitter: Emitter, source: int, held: Buffer, more: Buffer) -> Bu
 
     size = held.elements // emitter.graph.batch
     term = Term(SUM, Dims({"B": emitter.graph.batch, "N": size}, {"B": "B", "N": f"N{node.number}"}))
-    emitter.program.step(
-        node.label, "cotangent", run, touches=(held, more), makes=total, term=term, over=(held, more)
-    )
+    emitter.program.step(node.label, "cotangent", run, touches=(held, more), makes=total, term=term, over=(held, more))
     return total
