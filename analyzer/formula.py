@@ -189,8 +189,8 @@ def _simplify(op: ast.operator, a: str, b: str, a_quiet: bool, b_quiet: bool) ->
             return b
         if b == "1" and b_quiet:
             return a
-    if a == "0" and a_quiet and isinstance(op, ast.Add):
+    if a == "0" and isinstance(op, ast.Add):
         return b
-    if b == "0" and b_quiet and isinstance(op, ast.Add | ast.Sub):
+    if b == "0":
         return a
     return None

@@ -7,6 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 import click
+
 from gradcost.errors import BudgetError, GradcostError
 from gradcost.version import __version__
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcost.report import LayerCost, Report, StrategyReport, Tensor
-from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from gradcost.report import LayerCost, Report, StrategyReport, Tensor
+from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 
 TENSOR_ROWS = 24
 
@@ -68,7 +69,7 @@ def _table(title: str, *columns: str) -> Table:
 def _predicted(report: Report) -> Table:
     baseline = report.comparison.baseline
     base = report.strategies[baseline].predicted
-    table = _table("Predicted by closed forms", "strategy", "multiplies", "", "MACs", "", "peak memory", "")
+    table = _table("Predicted by closed forms", "strategy", "multiplies", "", "MACs", "", "peak", "")
     for name, strategy in report.strategies.items():
         figures = strategy.predicted
         table.add_row(
@@ -151,7 +152,7 @@ def _all_tensors(strategy: StrategyReport) -> Iterator[tuple[LayerCost, Tensor]]
 
 
 def _shape(tensor: Tensor) -> str:
-    return " x ".join(str(size) for size in tensor.shape)
+    return "x".join(str(size) for size in tensor.shape)
 
 
 def _explain(console: Console, name: str, strategy: StrategyReport) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
 from gradcost.counting.meter import Buffer, Meter
 from gradcost.errors import UncountedOperationError
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 ELEMENTWISE = {
     "add": "additions",

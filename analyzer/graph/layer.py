@@ -3,8 +3,8 @@
 Conventions shared by every layer:
 
 * ``x`` (B, \\*input) and ``y`` (B, \\*output) carry the batch axis first.
-* A stack of K tangents of an array carries one more axis, last: (B, \\*shape, K). A parameter's tangents, the seeds
-  of a forward pass, carry it first: (K, \\*shape).
+* A stack of K tangents of an array carries one more axis, last: (B, \\*shape, K). A parameter's tangents, the
+  seeds of a forward pass, carry it first: (K, \\*shape).
 * A rule fills ``out`` and returns nothing: what is allocated, and when it is freed, is the schedule's business,
   so that a rule's own memory is its ``workspace`` alone.
 """
@@ -41,8 +41,8 @@ class At:
 class Layer:
     """A primitive operation of the graph.
 
-    Names that a rule may read: ``x`` (of several inputs: ``x0``, ``x1``, ..., ``x*`` for all, ``x~`` for all but the one
-    it is called for), ``y``, ``d`` (what the layer's
+    Names that a rule may read: ``x`` (of several inputs: ``x0``, ``x1``, ..., ``x*`` for all, ``x~`` for all but the
+    one it is called for), ``y``, ``d`` (what the layer's
     ``derivative`` filled), ``one`` (a single 1.0), and the layer's parameters, aux and constants by their names.
 
     A subclass defines ``primal(at, out)`` and, for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each
@@ -54,8 +54,8 @@ class Layer:
         parameters: the shape of each parameter.
         aux: per-sample shapes of what the primal keeps for its derivative, besides x and y.
         constants: per-sample shapes of arrays that are drawn once and never trained.
-        symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a symbol
-            that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
+        symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a
+            symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
     """
 

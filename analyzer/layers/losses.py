@@ -57,7 +57,7 @@ class BinaryCrossEntropy(Loss):
 
 
 class SoftmaxCrossEntropy(Loss):
-    """L = -sum t log softmax(y) over the last axis, mean over the rest, for logits y; dL/dy = (softmax(y) - t) / count."""
+    """L = -sum t log softmax(y) over the last axis, mean over the rest, y logits; dL/dy = (softmax(y) - t)/count."""
 
     name = "softmax_ce"
 

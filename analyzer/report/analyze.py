@@ -50,7 +50,7 @@ class _Work:
     @property
     def passes(self) -> int:
         """How often the network is run, counted and plain together."""
-        return 2 * sum(len(segment.starts) for segment in self.plan.segments)
+        return 2 * sum(segment.passes for segment in self.plan.segments)
 
     @property
     def seconds(self) -> float:

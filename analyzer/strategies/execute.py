@@ -157,8 +157,8 @@ def _run(
     with np.errstate(all="ignore"):  # overflow shows in the gradients, which are checked
         for segment in plan.segments:
             program = segment.program
-            for start in segment.starts:
-                program.cursor.start = start
+            for number in range(segment.passes):
+                program.cursor.start = segment.first + number * segment.stride
                 arrays: Arrays = {}
                 for buffer in program.initial:
                     assert buffer.key is not None

@@ -14,7 +14,7 @@ from gradcost.graph import Graph, Node
 from gradcost.numerics import np
 from gradcost.strategies.carried import Carried, Pusher
 from gradcost.strategies.emitter import Emitter
-from gradcost.strategies.program import Arrays, Buffer, Cursor, Plan, Segment
+from gradcost.strategies.program import Arrays, Buffer, Cursor, Plan, Program, Segment
 
 CONTRACTION = Cost(macs="B*N*K", additions="(B*N-1)*K")
 
@@ -24,13 +24,14 @@ def plan(graph: Graph, chunk: int = 1) -> Plan:
     total = sum(prod(shape) for shape in graph.trained.values())
     chunk = min(chunk, total)
     rest = total % chunk
-    segments = [_pass(graph, chunk, total, range(0, total - rest, chunk))]
+    segments = [Segment(_pass(graph, chunk, total), passes=total // chunk, stride=chunk)]
     if rest:
-        segments.append(_pass(graph, rest, total, range(total - rest, total, rest)))
+        segments.append(Segment(_pass(graph, rest, total), first=total - rest))
     return Plan(segments, flat_gradient=segments[0].program.initial[-1])
 
 
-def _pass(graph: Graph, tangents: int, total: int, starts: range) -> Segment:
+def _pass(graph: Graph, tangents: int, total: int) -> Program:
+    """Emit one pass that seeds ``tangents`` of the ``total`` parameters, from the cursor on."""
     emitter = Emitter(graph)
     pusher = Pusher(emitter, phase="tangent")
     columns = pusher.nothing.with_birth(pusher.give_birth("v", (tangents,)))
@@ -55,7 +56,7 @@ def _pass(graph: Graph, tangents: int, total: int, starts: range) -> Segment:
     final = pusher.carried[graph.output.index].stack
     assert final is not None
     _collect(emitter, graph.output, emitter.cotangent(), final, total)
-    return Segment(program, starts)
+    return program
 
 
 def _collect(emitter: Emitter, output: Node, cotangent: Buffer, stack: Buffer, total: int) -> None:

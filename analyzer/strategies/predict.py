@@ -54,7 +54,7 @@ def predict(plan: Plan) -> Prediction:
     rows: dict[tuple[str, str], PredictedRow] = {}
     peak, peak_at, steps = 0, ("", ""), 0
     for number, segment in enumerate(plan.segments):
-        program, times = segment.program, len(segment.starts)
+        program, times = segment.program, segment.passes
         live = sum(buffer.elements for buffer in program.initial)
         steps += times * len(program.steps)
         for step in program.steps:

@@ -7,7 +7,7 @@ write over an operand that dies there (buffer donation).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -157,10 +157,12 @@ NOTHING = Term(FREE, Dims({}, {}))
 
 @dataclass(slots=True)
 class Segment:
-    """A program and the passes it is run for: one for each start in ``starts``."""
+    """A program and how often it is run: pass i has its cursor at ``first + i * stride``."""
 
     program: Program
-    starts: Sequence[int] = (0,)
+    passes: int = 1
+    first: int = 0
+    stride: int = 0
 
 
 @dataclass(slots=True)

@@ -1,0 +1,111 @@
+"""Prediction and measurement agree to the last integer, and with DESIGN's reference figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gradcost
+from gradcost.configs import names, read
+from gradcost.report.verify import compare_figures
+from gradcost.spec.located import parse_yaml
+from gradcost.strategies import STRATEGIES, Options
+from gradcost.strategies.execute import Data, measure
+from gradcost.strategies.predict import predict
+from networks import dense_chains, networks
+
+
+def prove(network: gradcost.Network, chunk: int = 1) -> None:
+    data = Data(network)
+    for name, strategy in STRATEGIES.items():
+        plan = strategy.plan(network, Options(chunk=chunk))
+        prediction, measurement = predict(plan), measure(plan, data)
+        wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
+        assert not wrong, "\n".join(map(str, wrong))
+        assert measurement.counts == prediction.counts
+        assert measurement.identical, f"{name}: counting changed a bit"
+        assert measurement.tracemalloc_peak_bytes >= measurement.peak_bytes
+
+
+@given(networks(), st.integers(1, 9))
+def test_random_networks(spec: dict[str, Any], chunk: int) -> None:
+    prove(gradcost.load(spec), chunk)
+
+
+@given(dense_chains())
+def test_dense_chains_have_the_reference_macs(spec: dict[str, Any]) -> None:
+    """DESIGN's figures: contraction multiplies of a dense chain n_0..n_L with batch B."""
+    report = gradcost.analyze(spec, measure=True)
+    assert not [m for m in report.mismatches if m.category != "gradient"]
+    B, n = spec["batch"], [spec["input"]["shape"][0], *(layer["units"] for layer in spec["layers"])]
+    L, bias = len(n) - 1, int(spec["layers"][0]["bias"])
+    p = {j: n[j] * n[j - 1] + bias * n[j] for j in range(1, L + 1)}
+    primal = B * sum(n[i] * n[i - 1] for i in range(1, L + 1))
+    macs = {name: strategy.measured.macs for name, strategy in report.strategies.items() if strategy.measured}
+    assert macs["reverse"] == 3 * primal - B * n[1] * n[0]
+    later = sum(B * n[i] * n[i - 1] * p[j] for j in range(1, L + 1) for i in range(j + 2, L + 1))
+    last = sum(B * n[L] * p[j] for j in range(1, L)) + B * p[L]
+    assert macs["forward_jacobian"] == primal + later + last
+    factored = sum(B * n[i] * n[i - 1] * n[j] for j in range(1, L + 1) for i in range(j + 2, L + 1))
+    contracted = sum(B * n[L] * n[j] for j in range(1, L))
+    assert macs["forward_factored"] == 2 * primal + factored + contracted
+    P = sum(p.values())
+    assert macs["forward_jvp"] == P * primal + P * (2 * primal - B * n[1] * n[0]) + P * B * n[L]
+
+
+@given(dense_chains())
+def test_dense_chains_have_the_reference_products(spec: dict[str, Any]) -> None:
+    """Births and first pushes: B p_j and B n_(j+1) p_j multiplies, and B n_l p_j more by sigma' at each layer."""
+    report = gradcost.analyze(spec, measure=False)
+    B, n = spec["batch"], [spec["input"]["shape"][0], *(layer["units"] for layer in spec["layers"])]
+    L, bias = len(n) - 1, int(spec["layers"][0]["bias"])
+    p = [0] + [n[j] * n[j - 1] + bias * n[j] for j in range(1, L + 1)]
+    rows = {(layer.name, layer.phase): layer.counts for layer in report.strategies["forward_jacobian"].layers}
+    for i in range(1, L + 1):
+        name = f"dense_{i}"
+        assert rows[name, "birth"].multiplies == B * p[i]
+        if i > 1:
+            first = B * n[i] * p[i - 1]
+            later = sum(B * n[i] * n[i - 1] * p[j] for j in range(1, i - 1))
+            slopes = sum(B * n[i] * p[j] for j in range(1, i))
+            assert rows[name, "push"].multiplies == first + later + slopes
+            assert rows[name, "push"].macs == later
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_example_networks(name: str, dtype: str, batch: int, tmp_path: Any) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(read(name))
+    report = gradcost.analyze(path, dtype=dtype, batch=batch)
+    assert not report.mismatches
+    assert report.strategies["reverse"].measured is not None
+
+
+def test_figures_are_exact_integers_at_any_size() -> None:
+    layers = [{"type": "dense", "units": 10**12, "activation": "relu"}] * 3
+    report = gradcost.analyze({"batch": 10**12, "input": {"shape": [10**12]}, "layers": layers}, measure=False, chunk=7)
+    n = 10**12
+    assert report.strategies["reverse"].predicted.macs == n * (3 * 3 * n * n - n * n)
+    jacobian = report.strategies["forward_jacobian"].predicted
+    p = n * n + n
+    assert jacobian.macs == n * (3 * n * n) + n * n * n * p + 2 * n * n * p + n * p
+    assert parse_yaml(report.to_json(), "report").value["strategies"] is not None
+
+
+def test_ten_thousand_layers_take_steps_in_proportion() -> None:
+    """Near-linear prediction: the schedule grows with the layers, not with pairs of them."""
+
+    def steps(layers: int) -> dict[str, int]:
+        block = {"repeat": layers, "layers": [{"type": "dense", "units": 3, "activation": "tanh"}]}
+        network = gradcost.load({"input": {"shape": [3]}, "layers": [block], "loss": "mse"})
+        plans = {name: strategy.plan(network, Options()) for name, strategy in STRATEGIES.items()}
+        return {name: len(plan.segments[0].program.steps) for name, plan in plans.items()}
+
+    few, many = steps(1000), steps(10_000)
+    for name in STRATEGIES:
+        assert many[name] < 10.1 * few[name]
