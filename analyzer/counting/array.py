@@ -7,7 +7,6 @@ operations; allocation, copies and views are no arithmetic. Whatever is in none 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from gradcost.counting.meter import Buffer, Meter
 from gradcost.errors import UncountedOperationError
 
 ELEMENTWISE = {
+    "matmul": "macs",  # and multiplies and additions
     "add": "additions",
     "subtract": "additions",
     "negative": "additions",
@@ -38,6 +38,7 @@ REDUCTIONS = {"add": "additions", "maximum": "comparisons"}
 ALLOCATIONS = {"empty_like", "zeros_like"}
 VIEWS = {"broadcast_to"}
 MOVES = {"copyto"}
+UNDERSTOOD = {"out", "axis", "keepdims", "casting"}
 
 
 class CountingArray(NDArrayOperatorsMixin):
@@ -94,18 +95,23 @@ class CountingArray(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Run a ufunc on the plain values and count it by its operands."""
-        unknown = kwargs.keys() - {"out", "axis", "keepdims", "casting"}
-        if unknown:
-            raise UncountedOperationError(
-                f"numpy.{ufunc.__name__} with {', '.join(sorted(unknown))} has no counting rule"
-            )
-        count = self._rule(ufunc, method)
+        if not kwargs.keys() <= UNDERSTOOD:
+            unknown = ", ".join(sorted(kwargs.keys() - UNDERSTOOD))
+            raise UncountedOperationError(f"numpy.{ufunc.__name__} with {unknown} has no counting rule")
+        category = _category(ufunc.__name__, method)
         operands = [self._unwrap(operand) for operand in inputs]
         target = kwargs.pop("out", (None,))[0]
         if target is not None:
             kwargs["out"] = self._unwrap(target)
         result = getattr(ufunc, method)(*operands, **kwargs)
-        count(self.meter, operands, result)
+        row, size = self.meter.row, result.size
+        if category == "macs":
+            inner = operands[0].shape[-1]
+            row["macs"] += size * inner
+            row["multiplies"] += size * inner
+            row["additions"] += size * (inner - 1)
+        else:
+            row[category] += size if method == "__call__" else operands[0].size - size
         return target if target is not None else CountingArray(np.asarray(result), self.meter)
 
     def __array_function__(self, func: Any, types: object, args: Any, kwargs: Any) -> Any:
@@ -129,22 +135,11 @@ class CountingArray(NDArrayOperatorsMixin):
             raise UncountedOperationError("a plain array met a counting array; its buffer is in no count")
         return operand
 
-    @staticmethod
-    def _rule(ufunc: np.ufunc, method: str) -> Callable[[Meter, list[Any], Any], None]:
-        name = ufunc.__name__
-        if name == "matmul" and method == "__call__":
-            return _count_matmul
-        if name in ELEMENTWISE and method == "__call__":
-            return lambda meter, operands, result: meter.count(ELEMENTWISE[name], np.size(result))
-        if name in REDUCTIONS and method == "reduce":
-            return lambda meter, operands, result: meter.count(REDUCTIONS[name], np.size(operands[0]) - np.size(result))
-        raise UncountedOperationError(
-            f"numpy.{name}{'' if method == '__call__' else '.' + method} has no counting rule"
-        )
 
-
-def _count_matmul(meter: Meter, operands: list[Any], result: Any) -> None:
-    inner, outer = operands[0].shape[-1], np.size(result)
-    meter.count("multiplies", outer * inner)
-    meter.count("macs", outer * inner)
-    meter.count("additions", outer * (inner - 1))
+def _category(name: str, method: str) -> str:
+    """Return what a ufunc counts as, or refuse it."""
+    if method == "__call__" and name in ELEMENTWISE:
+        return ELEMENTWISE[name]
+    if method == "reduce" and name in REDUCTIONS:
+        return REDUCTIONS[name]
+    raise UncountedOperationError(f"numpy.{name}{'' if method == '__call__' else '.' + method} has no counting rule")

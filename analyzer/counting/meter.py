@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from gradcost.formula import CATEGORIES, Counts
 
 
 class Meter:
-    """Totals for one measured run.
+    """Totals for one measured run, kept by row.
 
     Attributes:
+        row: the totals of the row that is being counted now, by category.
         live: bytes of the array buffers that exist now.
-        peak: the largest ``live`` since the last ``restart_peak``.
+        peak: the largest ``live`` so far.
+        traced_peak: what tracemalloc saw meanwhile, where somebody asked it.
     """
 
-    __slots__ = ("_totals", "live", "peak")
+    __slots__ = ("_rows", "live", "peak", "row", "traced_peak")
 
     def __init__(self) -> None:
-        """Start at zero."""
-        self._totals = dict.fromkeys(CATEGORIES, 0)
+        """Start at zero, in a row of no name."""
+        self._rows: dict[Hashable, dict[str, int]] = {}
         self.live = 0
         self.peak = 0
+        self.traced_peak = 0
+        self.enter(None)
 
-    def count(self, category: str, number: int) -> None:
-        """Add operations to a category."""
-        self._totals[category] += number
+    def enter(self, row: Hashable) -> None:
+        """Count into ``row`` from now on."""
+        found = self._rows.get(row)
+        if found is None:
+            found = self._rows[row] = dict.fromkeys(CATEGORIES, 0)
+        self.row = found
+
+    @property
+    def rows(self) -> dict[Hashable, Counts]:
+        """The operations by row."""
+        return {row: Counts(**totals) for row, totals in self._rows.items()}
 
     @property
     def counts(self) -> Counts:
-        """The operations so far."""
-        return Counts(**self._totals)
-
-    def restart_peak(self) -> None:
-        """Let ``peak`` start again from what is live now."""
-        self.peak = self.live
+        """All operations so far."""
+        return sum(self.rows.values(), Counts())
 
 
 class Buffer:
@@ -45,7 +55,8 @@ class Buffer:
         self._meter = meter
         self._nbytes = nbytes
         meter.live += nbytes
-        meter.peak = max(meter.peak, meter.live)
+        if meter.live > meter.peak:
+            meter.peak = meter.live
 
     def __del__(self) -> None:
         """Take the bytes off the meter."""

@@ -38,9 +38,8 @@ def compare_figures(
     strategy: str, prediction: Prediction, measurement: Measurement, item_bytes: int
 ) -> Iterator[Mismatch]:
     """Yield every count, by layer and phase, and the peak, where prediction and measurement differ."""
-    for key in dict.fromkeys((*prediction.rows, *measurement.rows)):
-        predicted = prediction.rows[key].counts if key in prediction.rows else Counts()
-        measured = measurement.rows.get(key, Counts())
+    for key, row in prediction.rows.items():
+        predicted, measured = row.counts, measurement.rows.get(key, Counts())
         for category in CATEGORIES:
             one, other = getattr(predicted, category), getattr(measured, category)
             if one != other:

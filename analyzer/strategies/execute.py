@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from gradcost.counting import CountingArray, Meter
 from gradcost.formula import Counts
@@ -16,16 +16,6 @@ from gradcost.numerics import Array, np
 from gradcost.strategies.program import Arrays, Plan, Step
 
 Gradients = Mapping[tuple[int, str], Array]
-
-
-class Observer(Protocol):
-    """Is told of each step before and after it runs."""
-
-    def before(self, step: Step) -> None:
-        """Look, before the step."""
-
-    def after(self, step: Step) -> None:
-        """Look, after the step and its frees."""
 
 
 class Data:
@@ -58,7 +48,7 @@ class Measurement:
     Attributes:
         counts: operations that numpy did, from their operands.
         peak_bytes: the largest total of live array buffers.
-        tracemalloc_peak_bytes: what Python's allocator saw at its peak, interpreter objects included.
+        tracemalloc_peak_bytes: what Python's allocator saw at the peak of a first pass, interpreter objects included.
         seconds: wall time of the same run on plain numpy arrays.
         rows: counts by layer and phase.
         gradients: by node index and parameter name.
@@ -69,7 +59,7 @@ class Measurement:
     peak_bytes: int
     tracemalloc_peak_bytes: int
     seconds: float
-    rows: Mapping[tuple[str, str], Counts]
+    rows: Mapping[Hashable, Counts]
     gradients: Gradients
     identical: bool
 
@@ -90,7 +80,6 @@ def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) 
     ``progress`` is called once for each pass.
     """
     meter = Meter()
-    observer = _Rows(meter)
 
     def wrap(values: Array) -> Any:
         return CountingArray(values, meter)
@@ -98,49 +87,33 @@ def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) 
     def empty(shape: tuple[int, ...]) -> Any:
         return CountingArray(np.empty(shape, data.graph.dtype), meter)
 
-    with _traced() as traced:
-        found = _run(plan, data, wrap, empty, observer, progress)
-        traced_peak = traced()
-    counts, peak = meter.counts, meter.peak
+    found = _run(plan, data, wrap, empty, meter, progress)
     gradients = {key: values.data.copy() for key, values in found.items()}
     del found
-    held = sum(data.arrays[b.key].nbytes for b in plan.segments[0].program.initial if b.key in data.arrays)
     started = time.perf_counter()
     plain = run_plain(plan, data, progress)
     seconds = time.perf_counter() - started
     identical = all(np.array_equal(plain[key], gradients[key], equal_nan=True) for key in gradients)
-    return Measurement(counts, peak, traced_peak + held, seconds, observer.rows, gradients, identical)
+    return Measurement(meter.counts, meter.peak, meter.traced_peak, seconds, meter.rows, gradients, identical)
 
 
 @contextmanager
-def _traced() -> Iterator[Callable[[], int]]:
-    """Trace allocations; what it yields returns the peak so far, above what was traced before."""
+def _traced(meter: Meter | None) -> Iterator[None]:
+    """Let tracemalloc watch a pass, on top of the arrays that are live before it."""
+    if meter is None:
+        yield
+        return
     already = tracemalloc.is_tracing()
     if not already:
         tracemalloc.start()
     tracemalloc.reset_peak()
-    before = tracemalloc.get_traced_memory()[0]
+    before, live = tracemalloc.get_traced_memory()[0], meter.live
     try:
-        yield lambda: tracemalloc.get_traced_memory()[1] - before
+        yield
+        meter.traced_peak = max(meter.traced_peak, live + tracemalloc.get_traced_memory()[1] - before)
     finally:
         if not already:
             tracemalloc.stop()
-
-
-class _Rows:
-    """Adds up what the meter shows by layer and phase."""
-
-    def __init__(self, meter: Meter) -> None:
-        self.meter = meter
-        self.rows: dict[tuple[str, str], Counts] = {}
-        self._start = Counts()
-
-    def before(self, step: Step) -> None:
-        self._start = self.meter.counts
-
-    def after(self, step: Step) -> None:
-        key = (step.label, step.phase)
-        self.rows[key] = self.rows.get(key, Counts()) + (self.meter.counts - self._start)
 
 
 def _run(
@@ -148,7 +121,7 @@ def _run(
     data: Data,
     wrap: Callable[[Array], Any],
     empty: Callable[[tuple[int, ...]], Any],
-    observer: Observer | None,
+    meter: Meter | None,
     progress: Callable[[], None] | None,
 ) -> dict[tuple[int, str], Any]:
     """Run every pass; arrays of the backend come from ``wrap`` and ``empty`` alone."""
@@ -157,22 +130,22 @@ def _run(
     with np.errstate(all="ignore"):  # overflow shows in the gradients, which are checked
         for segment in plan.segments:
             program = segment.program
+            initial: Arrays = {}
+            for buffer in program.initial:
+                assert buffer.key is not None
+                if buffer.key not in held:
+                    values = data.arrays.get(buffer.key)
+                    held[buffer.key] = empty(buffer.shape) if values is None else wrap(values)
+                initial[buffer] = held[buffer.key]
             for number in range(segment.passes):
                 program.cursor.start = segment.first + number * segment.stride
-                arrays: Arrays = {}
-                for buffer in program.initial:
-                    assert buffer.key is not None
-                    if buffer.key not in held:
-                        held[buffer.key] = (
-                            empty(buffer.shape) if buffer.key == ("gradient",) else wrap(data.arrays[buffer.key])
-                        )
-                    arrays[buffer] = held[buffer.key]
-                for step in program.steps:
-                    if observer is not None:
-                        observer.before(step)
-                    _do(step, arrays, empty)
-                    if observer is not None:
-                        observer.after(step)
+                arrays = dict(initial)
+                # All passes allocate alike, and tracing is slow: the first of them is enough.
+                with _traced(meter if number == 0 else None):
+                    for step in program.steps:
+                        if meter is not None:
+                            meter.enter((step.label, step.phase))
+                        _do(step, arrays, empty)
                 made = {key: arrays[buffer] for key, buffer in plan.gradients.items()}
                 if progress is not None:
                     progress()
