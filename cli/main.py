@@ -69,7 +69,7 @@ def analyze(
     json_to: str | None,
     explain: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Predict and measure what each strategy costs on the network in SPEC.
 
     \b
@@ -110,10 +110,11 @@ def analyze(
     for mismatch in report.mismatches:
         click.echo(f"gradcost: wrong: {mismatch}", err=True)
     if report.mismatches:
-        raise SystemExit(WRONG)
+        return WRONG
     too_large = [n for n in strategies if budget is not None and report.strategies[n].predicted.peak_bytes > budget]
     if too_large:
         raise BudgetError("; ".join(f"{name} {report.strategies[name].skipped}" for name in too_large))
+    return OK
 
 
 @commands.command()
@@ -144,9 +145,8 @@ def main(args: list[str] | None = None, prog_name: str = "gradcost") -> NoReturn
     try:
         code = _run(args, prog_name)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
+    except BrokenPipeError:
+        code = _reader_left()
     except KeyboardInterrupt:
         click.echo("gradcost: interrupted", err=True)
         code = INTERRUPTED
@@ -155,7 +155,7 @@ def main(args: list[str] | None = None, prog_name: str = "gradcost") -> NoReturn
 
 def _run(args: list[str] | None, prog_name: str) -> int:
     try:
-        commands.main(args, prog_name=prog_name, standalone_mode=False)
+        returned = commands.main(args, prog_name=prog_name, standalone_mode=False)
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
@@ -170,6 +170,12 @@ def _run(args: list[str] | None, prog_name: str) -> int:
     except MemoryError:
         click.echo("gradcost: out of memory in spite of the budget; lower --budget or the batch", err=True)
         return OVER_BUDGET
-    except SystemExit as leaving:
-        return int(leaving.code or OK)
+    except SystemExit:  # click's own answer to a broken pipe; no command here raises it
+        return _reader_left()
+    return returned if isinstance(returned, int) else OK
+
+
+def _reader_left() -> int:
+    """Let the interpreter flush into nothing: the reader, such as `head`, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return OK

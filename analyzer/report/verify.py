@@ -63,7 +63,7 @@ def gradient_errors(graph: Graph, found: Mapping[str, Gradients]) -> Mapping[str
     reference = names[0] if names else ""
     for name in names[1:]:
         if errors[name] is None and errors[reference] is None:
-            errors[name] = _largest(found[reference], found[name], floor)
+            errors[name] = max(_tensor_errors(found[reference], found[name], floor).values())
     others = [error for name, error in errors.items() if name != reference and error is not None]
     if names and errors[reference] is None and others:
         errors[reference] = max(others)
@@ -72,19 +72,18 @@ def gradient_errors(graph: Graph, found: Mapping[str, Gradients]) -> Mapping[str
 
 def worst_tensor(graph: Graph, reference: Gradients, other: Gradients) -> str:
     """Return the parameter whose gradients differ most."""
-    floor = Tolerance.of(graph.dtype).floor
-    worst = max(reference, key=lambda key: _largest({key: reference[key]}, {key: other[key]}, floor))
-    return graph.parameter_label(worst)
+    errors = _tensor_errors(reference, other, Tolerance.of(graph.dtype).floor)
+    return graph.parameter_label(max(errors, key=lambda key: errors[key]))
 
 
-def _largest(reference: Gradients, other: Gradients, floor: float) -> float:
-    top = max(_size(values) for values in reference.values())
-    largest = 0.0
+def _tensor_errors(reference: Gradients, other: Gradients, floor: float) -> dict[tuple[int, str], float]:
+    """Return each tensor's largest difference as a share of its largest entry; inf where all of them should be zero."""
+    least = floor * max(_size(values) for values in reference.values())
+    errors = {}
     for key, values in reference.items():
-        difference = _size(other[key] - values)
-        if difference:
-            largest = max(largest, difference / max(_size(values), floor * top))
-    return largest
+        difference, scale = _size(other[key] - values), max(_size(values), least)
+        errors[key] = difference / scale if scale else math.inf if difference else 0.0
+    return errors
 
 
 def _size(values: Array) -> float:

@@ -1,0 +1,232 @@
+"""The spec reader: every mistake is one error with its place and its mend."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gradcost
+from gradcost.errors import SpecError
+from gradcost.graph import build_graph
+from gradcost.layers import LAYER_TYPES, LOSSES
+from gradcost.spec.located import MAX_FILE_BYTES, parse_yaml
+from gradcost.spec.network import _network
+
+HEAD = "input: {shape: [3]}\nlayers:\n"
+LAYER = "  - {name: h, type: dense, units: 4}\n"
+
+BAD = {
+    "unknown key": (
+        HEAD + "  - {name: h, type: dense, unit: 4}\n",
+        "3:28",
+        ["unknown key 'unit'", "did you mean 'units'?"],
+    ),
+    "unknown top key": ("inptu: {shape: [3]}\n", "1:1", ["'inptu'", "did you mean 'input'?"]),
+    "unknown type": (HEAD + "  - {type: dens, units: 4}\n", "3:12", ["'dens'", "did you mean 'dense'?"]),
+    "unknown activation": (HEAD + "  - {type: dense, units: 4, activation: sigmiod}\n", "3:41", ["'sigmoid'"]),
+    "unknown loss": (HEAD + LAYER + "loss: bec\n", "4:7", ["did you mean 'bce'?"]),
+    "unknown dtype": (HEAD + LAYER + "dtype: float16\n", "4:8", ["float32, float64"]),
+    "missing units": (HEAD + "  - {type: dense}\n", "3:5", ["needs the key 'units'"]),
+    "missing type": (HEAD + "  - {units: 4}\n", "3:5", ["needs the key 'type'"]),
+    "missing layers": ("input: {shape: [3]}\n", "1:1", ["needs the key 'layers'"]),
+    "no layers": ("input: {shape: [3]}\nlayers: []\n", "2:9", ["at least one layer"]),
+    "two kinds of input": ("input: {shape: [3]}\ninputs: {a: [3]}\n", "1:1", ["either"]),
+    "duplicate key": (HEAD + "  - {type: dense, units: 4, units: 5}\n", "3:29", ["'units' stands twice", "3:19"]),
+    "duplicate name": (HEAD + LAYER + LAYER, "4:12", ["'h' is taken", ":3:12"]),
+    "dangling": (HEAD + "  - {name: h, type: dense, units: 4, from: inptu}\n", "3:44", ["did you mean 'input'?"]),
+    "self": (HEAD + "  - {name: h, type: dense, units: 4, from: h}\n", "3:44", ["cannot read itself", "cycle"]),
+    "cycle": (
+        HEAD + "  - {name: a, type: add, from: [input, b]}\n  - {name: b, type: dense, units: 3, from: a}\n",
+        "3:40",
+        ["'b' stands further down", "4:12", "cycle"],
+    ),
+    "unused layer": (HEAD + LAYER + "  - {type: dense, units: 1, from: input}\n", "3:5", ["'h'", "never used"]),
+    "unused input": (
+        "inputs: {a: [3], b: [4]}\nlayers:\n  - {type: dense, units: 1, from: a}\n",
+        "1:1",
+        ["'b' is never used"],
+    ),
+    "several inputs, no from": ("inputs: {a: [3], b: [3]}\nlayers:\n" + LAYER, "3:5", ["say which"]),
+    "shapes of add": (
+        HEAD + LAYER + "  - {type: add, from: [h, input]}\n",
+        "4:5",
+        ["one shape", "h [4]", "input [3]"],
+    ),
+    "shapes of concat": (
+        "inputs: {a: [3], b: [3, 2]}\nlayers:\n  - {type: concat, from: [a, b]}\n",
+        "3:5",
+        ["every axis but"],
+    ),
+    "concat axis": (HEAD + LAYER + "  - {type: concat, axis: 3, from: [h, input]}\n", "4:5", ["axis 3"]),
+    "reshape": (HEAD + "  - {type: reshape, shape: [2, 2]}\n", "3:5", ["3 elements", "(4)"]),
+    "too few inputs": (HEAD + "  - {type: add}\n", "3:5", ["at least 2 inputs, not 1"]),
+    "too many inputs": (
+        HEAD + LAYER + "  - {type: dense, units: 2, from: [h, input]}\n",
+        "4:5",
+        ["reads 1 input, not 2"],
+    ),
+    "zero units": (HEAD + "  - {type: dense, units: 0}\n", "3:26", ["from 1 to"]),
+    "negative batch": (HEAD + LAYER + "batch: -2\n", "4:8", ["from 1 to"]),
+    "absurd units": (HEAD + f"  - {{type: dense, units: 1{'0' * 40}}}\n", "3:26", ["from 1 to 1,000,000,000,000"]),
+    "number beyond reading": (HEAD + f"  - {{type: dense, units: 1{'0' * 9000}}}\n", "3:26", ["not a usable number"]),
+    "fraction": (HEAD + "  - {type: dense, units: 2.5}\n", "3:26", ["whole number"]),
+    "boolean size": (HEAD + "  - {type: dense, units: true}\n", "3:26", ["whole number"]),
+    "nan": (HEAD + LAYER + "  - {type: dropout, rate: .nan}\n", "4:27", ["finite"]),
+    "infinite": (HEAD + LAYER + "  - {type: layernorm, eps: .inf}\n", "4:28", ["finite"]),
+    "rate of one": (HEAD + LAYER + "  - {type: dropout, rate: 1.0}\n", "4:27", ["below 1"]),
+    "text for number": (HEAD + "  - {type: dense, units: four}\n", "3:26", ["the text 'four'"]),
+    "bias of text": (HEAD + "  - {type: dense, units: 4, bias: 'no'}\n", "3:35", ["true or false"]),
+    "shape no list": ("input: {shape: 3}\nlayers:\n" + LAYER, "1:16", ["list of sizes"]),
+    "shape of zero": ("input: {shape: [3, 0]}\nlayers:\n" + LAYER, "1:20", ["from 1 to"]),
+    "shape empty": ("input: {shape: []}\nlayers:\n" + LAYER, "1:16", ["1 to 8 sizes"]),
+    "layer no mapping": (HEAD + "  - dense\n", "3:5", ["must be a mapping"]),
+    "layers no list": ("input: {shape: [3]}\nlayers: dense\n", "2:9", ["must be a list"]),
+    "name with dots": (HEAD + "  - {name: a.b, type: dense, units: 4}\n", "3:12", ["cannot be a name"]),
+    "nothing trainable": (
+        HEAD + "  - {type: dense, units: 4, trainable: false}\n",
+        "1:1",
+        ["no parameter is trainable"],
+    ),
+    "repeat zero": (HEAD + "  - {repeat: 0, layers: [{type: dense, units: 4}]}\n", "3:14", ["from 1 to"]),
+    "repeat too long": (HEAD + "  - {repeat: 200001, layers: [{type: dense, units: 4}]}\n", "3:14", ["to 200,000"]),
+    "repeat unknown key": (HEAD + "  - {repeat: 2, layer: []}\n", "3:17", ["did you mean 'layers'?"]),
+    "repeat in repeat too long": (
+        HEAD + "  - {repeat: 90000, layers: [{repeat: 90000, layers: [{type: activation, activation: tanh}]}]}\n",
+        "3:55",
+        ["over 200,000 layers"],
+    ),
+    "slope elsewhere": (
+        HEAD + LAYER + "  - {type: activation, activation: tanh, negative_slope: 0.1}\n",
+        "4:5",
+        ["leaky_relu"],
+    ),
+    "not yaml": ("input: {shape: [3}\n", "1:18", ["not valid YAML"]),
+    "control character": ("input: \x07\n", "1:8", ["not valid YAML"]),
+    "python tag": ("input: !!python/object/apply:os.system ['true']\n", "1:8", ["tag", "not allowed"]),
+    "plain tag": (HEAD + "  - !layer {type: dense}\n", "3:5", ["tag"]),
+    "key no text": ("3: 4\n", "1:1", ["a key must be text"]),
+    "list": ("- 1\n", "1:1", ["must be a mapping"]),
+    "two documents": (HEAD + LAYER + "---\na: 1\n", "4:1", ["second YAML document"]),
+    "unknown alias": ("input: *a\n", "1:8", ["alias"]),
+    "alias in itself": ("input: &a [*a]\n", "1:12", ["contains itself"]),
+    "deep": ("input: " + "[" * 5000, "1:", ["nested deeper"]),
+    "bomb": (
+        "a: &a [1,1,1,1,1,1,1,1,1]\n"
+        + "".join(f"{c}: &{c} [{','.join([f'*{b}'] * 9)}]\n" for b, c in zip("abcdefgh", "bcdefghi", strict=True)),
+        "",
+        ["expands to over"],
+    ),
+    "empty": ("", "", ["is empty"]),
+    "comment only": ("# nothing\n", "", ["is empty"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_mistakes_name_place_and_mend(case: str, tmp_path: Path) -> None:
+    text, where, words = BAD[case]
+    path = tmp_path / "net.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        gradcost.load(path)
+    message = str(caught.value)
+    place = f"{path}:{where}" if where else str(path)
+    assert message.startswith(place), message
+    for word in words:
+        assert word in message, message
+    assert "\n" not in message
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no such file"):
+        gradcost.load(tmp_path / "none.yaml")
+    with pytest.raises(SpecError, match="is a directory"):
+        gradcost.load(tmp_path)
+    with pytest.raises(SpecError, match="cannot be read"):
+        gradcost.load("a\0b")
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(b"input: {shape: [3]}\nname: caf\xe9\n")
+    with pytest.raises(SpecError, match=r"latin.yaml:2:10: not UTF-8"):
+        gradcost.load(latin)
+    huge = tmp_path / "huge.yaml"
+    with huge.open("wb") as stream:
+        stream.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(SpecError, match="larger than"):
+        gradcost.load(huge)
+
+
+def test_dict_specs_name_their_path() -> None:
+    with pytest.raises(SpecError, match=r"layers\[0\]\.units: units must be"):
+        gradcost.load({"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 0}]})
+    with pytest.raises(SpecError, match="not object"):
+        gradcost.load({"input": object()})
+    loop: dict[str, Any] = {}
+    loop["input"] = loop
+    with pytest.raises(SpecError, match="nested deeper"):
+        gradcost.load(loop)
+
+
+def test_overrides_are_checked_as_the_spec_is() -> None:
+    spec = {"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 2}]}
+    assert gradcost.load(spec, batch=7, dtype="float32").batch == 7
+    with pytest.raises(SpecError, match="batch must be from 1"):
+        gradcost.load(spec, batch=0)
+    with pytest.raises(SpecError, match="float32, float64"):
+        gradcost.load(spec, dtype="float8")
+
+
+def test_repeat_names_its_layers_and_scopes_its_references(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text(
+        HEAD
+        + "  - repeat: 2\n    name: block\n    layers:\n"
+        + "      - {name: up, type: dense, units: 3}\n"
+        + "      - {name: skip, type: add, from: [up, input]}\n"
+        + "  - {name: out, type: add, from: [block, block.1.up]}\n"
+    )
+    layers = gradcost.load(path).layers
+    assert [(layer.name, layer.inputs) for layer in layers] == [
+        ("block.1.up", ("input",)),
+        ("block.1.skip", ("block.1.up", "input")),
+        ("block.2.up", ("block.1.skip",)),
+        ("block.2.skip", ("block.2.up", "block.1.skip")),
+        ("out", ("block.2.skip", "block.1.up")),
+    ]
+
+
+def test_aliases_within_bounds_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text("input: {shape: &s [3]}\nlayers:\n  - &l {type: dense, units: 3}\n  - *l\n")
+    assert len(gradcost.load(path).layers) == 2
+
+
+def refusal(read: Callable[[], object]) -> str | None:
+    """Return what a reader says against its input; None where it accepts it."""
+    try:
+        read()
+    except SpecError as error:
+        return str(error)
+    return None
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
+def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    said = refusal(lambda: parse_yaml(text, "any"))
+    assert said is None or said.startswith("any")
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_a_damaged_spec_is_read_or_refused(seed: int, edits: int) -> None:
+    rng = random.Random(seed)
+    text = list(HEAD + LAYER + "  - {type: activation, activation: relu}\nloss: mse\nbatch: 2\n")
+    for _ in range(edits):
+        position = rng.randrange(len(text))
+        text[position] = rng.choice([*"{}[]:,-&*!|>'\"%@`#?\n \t019ex", ""])
+    spec = "".join(text)
+    said = refusal(lambda: build_graph(_network(parse_yaml(spec, "net"), "net"), LAYER_TYPES, LOSSES))
+    assert said is None or said.startswith("net")
