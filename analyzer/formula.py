@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType
+from typing import TypeAlias
 
 CATEGORIES = ("multiplies", "macs", "additions", "divisions", "special", "comparisons")
 _GLOBALS = {"__builtins__": {}, "min": min, "max": max}
@@ -106,6 +107,10 @@ class Cost:
         parts = [*self.texts.values(), self.workspace]
         return compile("(" + ", ".join(f"({part})" for part in parts) + ")", "<closed form>", "eval")
 
+    @cached_property
+    def _trees(self) -> dict[str, ast.expr]:
+        return {category: ast.parse(text, mode="eval").body for category, text in self.texts.items()}
+
     def evaluate(self, dims: Dims) -> tuple[int, ...]:
         """Return the count of each category, in the order of ``CATEGORIES``, and the workspace in elements."""
         values: tuple[int, ...] = eval(self._code, _GLOBALS, dims.values)  # our own constant text, never the user's
@@ -113,8 +118,7 @@ class Cost:
 
     def explain(self, category: str, dims: Dims) -> tuple[str, str]:
         """Return one category's closed form in the network's symbols and with its numbers; empty if it is zero."""
-        tree = ast.parse(self.texts[category], mode="eval").body
-        symbolic, numeric = _render(tree, dims, symbols=True), _render(tree, dims, symbols=False)
+        symbolic, numeric, _ = _render(self._trees[category], dims)
         return ("", "") if symbolic == "0" else (symbolic, numeric)
 
 
@@ -151,46 +155,51 @@ def explain(terms: Iterable[Term], category: str) -> str:
 
 _PRECEDENCE = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.FloorDiv: 2}
 _SIGN = {ast.Add: " + ", ast.Sub: "-", ast.Mult: "*", ast.FloorDiv: "//"}
+_Text: TypeAlias = tuple[str, str, bool]
+_ZERO: _Text = ("0", "0", True)
 
 
-def _render(tree: ast.expr, dims: Dims, *, symbols: bool, level: int = 0) -> str:
-    """Write a formula, leaving out quiet factors of 1 and quiet terms of 0."""
+def _render(tree: ast.expr, dims: Dims, level: int = 0) -> _Text:
+    """Write a formula in symbols and in numbers, leaving out quiet factors of 1 and terms of 0.
+
+    The third value tells whether all its symbols are quiet.
+    """
     match tree:
         case ast.Constant(value=value):
-            return str(value)
+            return str(value), str(value), True
         case ast.Name(id=name):
-            if name not in dims.names and dims.values[name] in (0, 1):
-                return str(dims.values[name])
-            return dims.names.get(name, name) if symbols else str(dims.values[name])
+            number = str(dims.values[name])
+            return (dims.names[name], number, False) if name in dims.names else (number, number, True)
         case ast.Call(func=ast.Name(id=function), args=args):
-            return f"{function}({', '.join(_render(a, dims, symbols=symbols) for a in args)})"
+            parts = [_render(argument, dims) for argument in args]
+            symbolic, numeric = (", ".join(part[i] for part in parts) for i in (0, 1))
+            return f"{function}({symbolic})", f"{function}({numeric})", all(part[2] for part in parts)
         case ast.BinOp(left=left, op=op, right=right):
             precedence = _PRECEDENCE[type(op)]
-            a = _render(left, dims, symbols=symbols, level=precedence)
-            b = _render(right, dims, symbols=symbols, level=precedence + (not isinstance(op, ast.Add | ast.Mult)))
-            simple = _simplify(op, a, b, _quiet(left, dims), _quiet(right, dims))
+            a = _render(left, dims, precedence)
+            b = _render(right, dims, precedence + isinstance(op, ast.Sub | ast.FloorDiv))
+            simple = _simplify(op, a, b)
             if simple is not None:
                 return simple
-            text = f"{a}{_SIGN[type(op)]}{b}"
-            return f"({text})" if precedence < level else text
+            opening, closing = "()" if precedence < level else ("", "")
+            sign = _SIGN[type(op)]
+            return (
+                f"{opening}{a[0]}{sign}{b[0]}{closing}",
+                f"{opening}{a[1]}{sign}{b[1]}{closing}",
+                a[2] and b[2],
+            )
     raise AssertionError(f"a formula may not contain {ast.dump(tree)}")
 
 
-def _quiet(tree: ast.expr, dims: Dims) -> bool:
-    """Whether every symbol in the formula is quiet, so that its value may be folded away."""
-    return all(node.id not in dims.names for node in ast.walk(tree) if isinstance(node, ast.Name))
-
-
-def _simplify(op: ast.operator, a: str, b: str, a_quiet: bool, b_quiet: bool) -> str | None:
+def _simplify(op: ast.operator, a: _Text, b: _Text) -> _Text | None:
+    """Drop what is quiet and changes nothing; a symbol that is shown never is 0."""
     if isinstance(op, ast.Mult):
-        if "0" in (a, b):
-            return "0"
-        if a == "1" and a_quiet:
+        if "0" in (a[0], b[0]):
+            return _ZERO
+        if a[0] == "1" and a[2]:
             return b
-        if b == "1" and b_quiet:
+        if b[0] == "1" and b[2]:
             return a
-    if a == "0" and isinstance(op, ast.Add):
+    if a[0] == "0" and isinstance(op, ast.Add):
         return b
-    if b == "0":
-        return a
-    return None
+    return a if b[0] == "0" else None

@@ -32,7 +32,10 @@ def render(report: Report, *, explain: bool = False) -> None:
     console.print()
     console.print(_predicted(report))
     console.print()
-    console.print(_measured(report))
+    if any(strategy.measured for strategy in report.strategies.values()):
+        console.print(_measured(report))
+    else:
+        console.print(_not_measured(report))
     if network.bias:
         share = 100 * exact_ratio(network.bias, network.trained)
         console.print(
@@ -106,6 +109,15 @@ def _measured(report: Report) -> Table:
             "-" if error is None else f"{error:.1e}",
         )
     return table
+
+
+def _not_measured(report: Report) -> Text:
+    reasons: dict[str, list[str]] = {}
+    for name, strategy in report.strategies.items():
+        reasons.setdefault(strategy.skipped or "", []).append(name)
+    if len(reasons) == 1:
+        return Text(f"Not measured: {next(iter(reasons))}.")
+    return Text("Not measured: " + "; ".join(f"{', '.join(names)} {why}" for why, names in reasons.items()) + ".")
 
 
 def _seconds(seconds: float) -> str:

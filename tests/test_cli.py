@@ -152,7 +152,8 @@ def test_over_budget_exits_3_where_it_was_asked_for_by_name(slow: str) -> None:
 
 def test_a_wrong_figure_exits_1(net: str) -> None:
     code = (
-        "from gradcost.graph.rule import Rule; from gradcost.formula import Cost; from gradcost.layers.dense import Dense\n"
+        "from gradcost.graph.rule import Rule; from gradcost.formula import Cost\n"
+        "from gradcost.layers.dense import Dense\n"
         "Dense.primal.__dict__['rule'] = Rule(('x', 'W', 'b'), Cost(macs='B*S*n*m + 1', additions='B*S*n*m'))\n"
         "from gradcost.cli import main; import sys; main(sys.argv[1:])"
     )

@@ -60,6 +60,18 @@ class _Work:
         return 2 * (steps * SECONDS_PER_STEP + flops * SECONDS_PER_FLOP)
 
 
+@contextmanager
+def _garbage_collection_paused() -> Iterator[None]:
+    """Long plans are millions of small objects, none of them garbage: looking for some would take half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def load(
     source: str | Path | Mapping[str, Any] | Graph, *, batch: int | None = None, dtype: str | None = None
 ) -> Graph:
@@ -74,6 +86,7 @@ def load(
     return build_graph(spec.overridden(batch=batch, dtype=dtype), LAYER_TYPES, LOSSES)
 
 
+@_garbage_collection_paused()
 def analyze(
     source: str | Path | Mapping[str, Any] | Graph,
     *,
@@ -114,11 +127,10 @@ def analyze(
         raise UsageError(f"budget must be at least one byte, not {budget!r}")
     graph = load(source, batch=batch, dtype=dtype)
     work: dict[str, _Work] = {}
-    with _garbage_collection_paused():
-        for name in names:
-            if progress is not None:
-                progress(f"predicting {name}", 0, 0)
-            work[name] = _predict(graph, name, Options(chunk=chunk))
+    for name in names:
+        if progress is not None:
+            progress(f"predicting {name}", 0, 0)
+        work[name] = _predict(graph, name, Options(chunk=chunk))
     allowed = _budget(budget, measure)
     _choose(work, measure, allowed, by_name=strategies is not None)
     measured, mismatches = _measure(graph, work, seed, progress)
@@ -144,18 +156,6 @@ def _names(strategies: Sequence[str] | None) -> list[str]:
     if not strategies:
         raise UsageError(f"name at least one strategy{nearest('', STRATEGIES)}")
     return [name for name in STRATEGIES if name in strategies]
-
-
-@contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
-    """Plans are millions of small objects, none of them garbage yet: collecting meanwhile takes half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _predict(graph: Graph, name: str, options: Options) -> _Work:
