@@ -31,6 +31,8 @@ def render(report: Report, *, explain: bool = False) -> None:
     console.print(Text.assemble(("Verdict: ", "bold green"), report.verdict))
     console.print()
     console.print(_predicted(report))
+    note = f"Factors are relative to {report.comparison.baseline}. MACs: the multiplies inside contractions."
+    console.print(Text(note, style="dim"))
     console.print()
     if any(strategy.measured for strategy in report.strategies.values()):
         console.print(_measured(report))
@@ -70,8 +72,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _predicted(report: Report) -> Table:
-    baseline = report.comparison.baseline
-    base = report.strategies[baseline].predicted
+    base = report.strategies[report.comparison.baseline].predicted
     table = _table("Predicted by closed forms", "strategy", "multiplies", "", "MACs", "", "peak", "")
     for name, strategy in report.strategies.items():
         figures = strategy.predicted
@@ -85,8 +86,6 @@ def _predicted(report: Report) -> Table:
             format_ratio(figures.peak_bytes, base.peak_bytes),
             style="green" if name == report.comparison.recommended else None,
         )
-    table.caption = f"Factors are relative to {baseline}. MACs: the multiplies inside contractions."
-    table.caption_justify = "left"
     return table
 
 

@@ -74,11 +74,10 @@ def run_plain(plan: Plan, data: Data, progress: Callable[[], None] | None = None
     return {key: np.asarray(values) for key, values in arrays.items()}
 
 
-def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) -> Measurement:
-    """Run a plan twice: on counting arrays for the figures, on plain arrays for the time.
-
-    ``progress`` is called once for each pass.
-    """
+def run_counted(
+    plan: Plan, data: Data, progress: Callable[[], None] | None = None, *, trace: bool = False
+) -> tuple[Meter, Gradients]:
+    """Run a plan on counting arrays and return their meter and the gradients; ``trace`` asks tracemalloc too."""
     meter = Meter()
 
     def wrap(values: Array) -> Any:
@@ -87,9 +86,16 @@ def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) 
     def empty(shape: tuple[int, ...]) -> Any:
         return CountingArray(np.empty(shape, data.graph.dtype), meter)
 
-    found = _run(plan, data, wrap, empty, meter, progress)
-    gradients = {key: values.data.copy() for key, values in found.items()}
-    del found
+    found = _run(plan, data, wrap, empty, meter, progress, trace=trace)
+    return meter, {key: values.data.copy() for key, values in found.items()}
+
+
+def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) -> Measurement:
+    """Run a plan twice: on counting arrays for the figures, on plain arrays for the time.
+
+    ``progress`` is called once for each pass.
+    """
+    meter, gradients = run_counted(plan, data, progress, trace=True)
     started = time.perf_counter()
     plain = run_plain(plan, data, progress)
     seconds = time.perf_counter() - started
@@ -123,6 +129,8 @@ def _run(
     empty: Callable[[tuple[int, ...]], Any],
     meter: Meter | None,
     progress: Callable[[], None] | None,
+    *,
+    trace: bool = False,
 ) -> dict[tuple[int, str], Any]:
     """Run every pass; arrays of the backend come from ``wrap`` and ``empty`` alone."""
     held: dict[tuple[object, ...], Any] = {}
@@ -141,7 +149,7 @@ def _run(
                 program.cursor.start = segment.first + number * segment.stride
                 arrays = dict(initial)
                 # All passes allocate alike, and tracing is slow: the first of them is enough.
-                with _traced(meter if number == 0 else None):
+                with _traced(meter if trace and number == 0 else None):
                     for step in program.steps:
                         if meter is not None:
                             meter.enter((step.label, step.phase))
