@@ -172,7 +172,7 @@ def _render(tree: ast.expr, dims: Dims, level: int = 0) -> _Text:
             return (dims.names[name], number, False) if name in dims.names else (number, number, True)
         case ast.Call(func=ast.Name(id=function), args=args):
             parts = [_render(argument, dims) for argument in args]
-            symbolic, numeric = (", ".join(part[i] for part in parts) for i in (0, 1))
+            symbolic, numeric = ", ".join(part[0] for part in parts), ", ".join(part[1] for part in parts)
             return f"{function}({symbolic})", f"{function}({numeric})", all(part[2] for part in parts)
         case ast.BinOp(left=left, op=op, right=right):
             precedence = _PRECEDENCE[type(op)]

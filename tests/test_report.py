@@ -150,12 +150,11 @@ def test_a_strategy_named_that_does_not_fit_is_refused_before_it_allocates(tmp_p
 def test_the_budget_sways_the_recommendation(tmp_path: Path) -> None:
     path = tmp_path / "net.yaml"
     path.write_text(read("deep_mlp"))
-    spec_batch = {"batch": 64}
-    free = gradcost.analyze(path, measure=False, **spec_batch)
+    free = gradcost.analyze(path, measure=False, batch=64)
     assert free.comparison.recommended == "reverse"
     jvp, reverse = (free.strategies[name].predicted.peak_bytes for name in ("forward_jvp", "reverse"))
     assert jvp < reverse
-    tight = gradcost.analyze(path, measure=False, budget=jvp, **spec_batch)
+    tight = gradcost.analyze(path, measure=False, budget=jvp, batch=64)
     assert tight.comparison.recommended == "forward_jvp"
 
 
@@ -170,9 +169,10 @@ def test_python_interface_takes_files_dicts_and_networks(two_layer: Path) -> Non
     assert gradcost.analyze(gradcost.load(two_layer), batch=5, measure=False).network.batch == 5
     with pytest.raises(AttributeError):
         by_file.verdict = "other"  # type: ignore[misc]
-    for arguments in ({"strategies": ["revers"]}, {"strategies": []}, {"chunk": 0}, {"budget": 0}):
+    bad: tuple[dict[str, Any], ...] = ({"strategies": ["revers"]}, {"strategies": []}, {"chunk": 0}, {"budget": 0})
+    for arguments in bad:
         with pytest.raises(UsageError):
-            gradcost.analyze(two_layer, **arguments)  # type: ignore[arg-type]
+            gradcost.analyze(two_layer, **arguments)
 
 
 def test_a_stack_of_thousands_is_one_tensor() -> None:
