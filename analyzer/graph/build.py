@@ -120,10 +120,12 @@ def build_graph(spec: NetworkSpec, types: Mapping[str, LayerType], losses: Mappi
     return graph
 
 
-def same_shape(builder: Builder, sources: tuple[Node, ...], what: str) -> Shape:
-    """Return the shape that all sources share, or raise ``SpecError``."""
-    shapes = [source.shape for source in sources]
-    if len(set(shapes)) > 1:
+def fold(builder: Builder, sources: tuple[Node, ...], layer: Callable[[Shape], Layer], what: str) -> Node:
+    """Join sources of one shape two at a time, from the left. Raises ``SpecError`` where shapes differ."""
+    if len({source.shape for source in sources}) > 1:
         shown = ", ".join(f"{source.label} {list(source.shape)}" for source in sources)
         raise builder.error(f"{what} needs inputs of one shape, not {shown}")
-    return shapes[0]
+    total = sources[0]
+    for position, source in enumerate(sources[1:], start=2):
+        total = builder.add(layer(source.shape), total, source, letter="a" if position == len(sources) else "s")
+    return total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradcost.graph import At, Builder, Join, LayerType, Node, rule
-from gradcost.graph.build import same_shape
+from gradcost.graph.build import fold
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
@@ -37,11 +37,7 @@ class Add(Join):
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
-    shape = same_shape(builder, sources, "add")
-    total = sources[0]
-    for position, source in enumerate(sources[1:], start=2):
-        total = builder.add(Add(shape), total, source, letter="a" if position == len(sources) else "s")
-    return total
+    return fold(builder, sources, Add, "add")
 
 
 ADD = LayerType("add", {}, _build, inputs=(2, None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradcost.graph import At, Builder, Join, LayerType, Node, rule
-from gradcost.graph.build import same_shape
+from gradcost.graph.build import fold
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
@@ -43,11 +43,7 @@ def _other(at: At, index: int) -> Array:
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
-    shape = same_shape(builder, sources, "multiply")
-    total = sources[0]
-    for position, source in enumerate(sources[1:], start=2):
-        total = builder.add(Multiply(shape), total, source, letter="a" if position == len(sources) else "s")
-    return total
+    return fold(builder, sources, Multiply, "multiply")
 
 
 MULTIPLY = LayerType("multiply", {}, _build, inputs=(2, None))

@@ -134,6 +134,21 @@ def _refuse_unused(entries: tuple[LayerEntry, ...], inputs: Mapping[str, Shape],
             raise SpecError(root.keys.get("inputs", root.where), f"the input {name!r} is never used; use or remove it")
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A list of layers: the network's own, or one turn of a ``repeat``.
+
+    Attributes:
+        prefix: of its layers' full names.
+        scope: the full names of what may be read here.
+        later: the place of every name that the block gives, to tell a later layer from an unknown one.
+    """
+
+    prefix: str
+    scope: Scope
+    later: Mapping[str, str]
+
+
 class _Unroller:
     """Walks the layers, unrolls ``repeat`` blocks and resolves references in their scopes."""
 
@@ -146,16 +161,16 @@ class _Unroller:
         """Add a block's layers; ``scope`` maps the names visible here to full names. Return the last layer's name."""
         if not isinstance(layers.value, list) or not layers.value:
             raise layers.error(f"layers must be a list of at least one layer, not {describe(layers.value or None)}")
-        later = self._own_names(layers)
+        block = _Block(prefix, scope, self._own_names(layers))
         for position, node in enumerate(layers.value, start=1):
             if not isinstance(node.value, dict):
                 raise node.error(
                     f"a layer must be a mapping such as {{type: dense, units: 4}}, not {describe(node.value)}"
                 )
             if "repeat" in node.value:
-                previous = self._repeat(node, position, prefix, previous, scope, later)
+                previous = self._repeat(node, position, previous, block)
             else:
-                previous = self._layer(node, position, prefix, previous, scope, later)
+                previous = self._layer(node, position, previous, block)
         assert previous is not None
         return previous
 
@@ -168,23 +183,21 @@ class _Unroller:
                 places.setdefault(given.value, given.where)
         return places
 
-    def _name(self, node: Located, fallback: str, prefix: str, scope: Scope) -> tuple[str, str]:
+    def _name(self, node: Located, fallback: str, block: _Block) -> tuple[str, str]:
         given = node.value.get("name")
         short = fallback
         if given is not None:
             short = Text().read(given, "name")
             _check_name(short, given.where)
-        full = prefix + short
-        if full in self.names or (not prefix and short in scope):
+        full = block.prefix + short
+        if full in self.names or (not block.prefix and short in block.scope):
             first = self.where.get(full, "the inputs")
             raise (given or node).error(f"the name {full!r} is taken already (by {first}); names must differ")
         self.names.add(full)
         self.where[full] = (given or node).where
         return short, full
 
-    def _sources(
-        self, node: Located, name: str, previous: str | None, scope: Scope, later: dict[str, str]
-    ) -> tuple[str, ...]:
+    def _sources(self, node: Located, name: str, previous: str | None, block: _Block) -> tuple[str, ...]:
         given = node.value.get("from")
         if given is None:
             if previous is None:
@@ -198,65 +211,49 @@ class _Unroller:
             wanted = reference.value
             if not isinstance(wanted, str):
                 raise reference.error(f"from must be a layer's name or a list of names, not {describe(wanted)}")
-            if wanted not in scope:
+            if wanted not in block.scope:
                 if wanted == node.value.get("name", Located(None, "")).value:
                     raise reference.error(f"{wanted!r} cannot read itself: the network would have a cycle")
-                if wanted in later:
+                if wanted in block.later:
                     raise reference.error(
-                        f"{wanted!r} stands further down ({later[wanted]}): a layer may only read what is above it, "
-                        "so that the network has no cycle; move it up or refer to another layer"
+                        f"{wanted!r} stands further down ({block.later[wanted]}): a layer may only read what is "
+                        "above it, so that the network has no cycle; move it up or refer to another layer"
                     )
-                raise reference.error(f"from: there is no layer or input {wanted!r}{nearest(wanted, scope)}")
-            resolved.append(scope[wanted])
+                raise reference.error(f"from: there is no layer or input {wanted!r}{nearest(wanted, block.scope)}")
+            resolved.append(block.scope[wanted])
         return tuple(resolved)
 
-    def _layer(
-        self,
-        node: Located,
-        position: int,
-        prefix: str,
-        previous: str | None,
-        scope: Scope,
-        later: dict[str, str],
-    ) -> str:
+    def _layer(self, node: Located, position: int, previous: str | None, block: _Block) -> str:
         kind = node.value.get("type")
         if kind is None:
             raise node.error("a layer needs the key 'type' (or 'repeat', for a block)")
         if not isinstance(kind.value, str):
             raise kind.error(f"type must be a layer type's name, not {describe(kind.value)}")
-        short, full = self._name(node, f"{kind.value}_{position}", prefix, scope)
-        sources = self._sources(node, full, previous, scope, later)
+        short, full = self._name(node, f"{kind.value}_{position}", block)
+        sources = self._sources(node, full, previous, block)
         trainable = Bool().read(node.value["trainable"], "trainable") if "trainable" in node.value else True
         own = {key: value for key, value in node.value.items() if key not in _COMMON_KEYS}
         options = Located(own, node.where, node.keys)
         self.entries.append(LayerEntry(full, kind.value, sources, trainable, options, kind.where))
         if len(self.entries) > MAX_LAYERS:
             raise node.error(f"the network has over {MAX_LAYERS:,} layers")
-        scope[short] = full
+        block.scope[short] = full
         return full
 
-    def _repeat(
-        self,
-        node: Located,
-        position: int,
-        prefix: str,
-        previous: str | None,
-        scope: Scope,
-        later: dict[str, str],
-    ) -> str:
+    def _repeat(self, node: Located, position: int, previous: str | None, block: _Block) -> str:
         check_keys(node, _REPEAT_KEYS, "a repeat block")
         times = Int(minimum=1, maximum=MAX_LAYERS).read(node.value["repeat"], "repeat")
         if "layers" not in node.value:
             raise node.error("a repeat block needs the key 'layers'")
-        short, full = self._name(node, f"repeat_{position}", prefix, scope)
-        sources = self._sources(node, full, previous, scope, later)
+        short, full = self._name(node, f"repeat_{position}", block)
+        sources = self._sources(node, full, previous, block)
         if len(sources) != 1:
             raise node.value["from"].error("a repeat block reads exactly one layer")
         last = sources[0]
         for index in range(1, times + 1):
-            inner = scope.new_child({"input": last})
+            inner = block.scope.new_child({"input": last})
             last = self.block(node.value["layers"], f"{full}.{index}.", last, inner)
             own = inner.maps[0]
-            scope.update({f"{short}.{index}.{name}": own[name] for name in own if name != "input"})
-        scope[short] = last
+            block.scope.update({f"{short}.{index}.{name}": own[name] for name in own if name != "input"})
+        block.scope[short] = last
         return last
