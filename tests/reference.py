@@ -36,11 +36,59 @@ def _reshape(node: Any, xs: list[Any], p: Any, constants: Any) -> Any:
     return anp.reshape(xs[0], (xs[0].shape[0], *node.shape))
 
 
+def _windows(node: Any, x: Any, fill: float) -> Any:
+    """Return every window, one by one: a list over output rows of lists over output columns of (B, C, kh, kw)."""
+    rows, cols = node.op.windows.rows, node.op.windows.cols
+    pads = ((0, 0), (0, 0), (rows.before, rows.after), (cols.before, cols.after))
+    padded = anp.pad(x, pads, mode="constant", constant_values=fill)
+    return [
+        [
+            padded[:, :, slice(i, i + rows.dilation * (rows.kernel - 1) + 1, rows.dilation)][
+                ..., slice(j, j + cols.dilation * (cols.kernel - 1) + 1, cols.dilation)
+            ]
+            for j in range(0, padded.shape[3] - cols.dilation * (cols.kernel - 1), cols.stride)
+        ]
+        for i in range(0, padded.shape[2] - rows.dilation * (rows.kernel - 1), rows.stride)
+    ]
+
+
+def _over_windows(node: Any, x: Any, fill: float, function: Callable[[Any], Any]) -> Any:
+    return anp.stack([anp.stack([function(w) for w in row], axis=2) for row in _windows(node, x, fill)], axis=2)
+
+
+def _conv2d(node: Any, xs: list[Any], p: Mapping[str, Any], constants: Any) -> Any:
+    groups = node.op.groups
+
+    def one(window: Any) -> Any:
+        parts = anp.split(window, groups, axis=1)
+        weights = anp.split(p["W"], groups, axis=0)
+        sums = [anp.einsum("bihw,kihw->bk", x, W) for x, W in zip(parts, weights, strict=True)]
+        return anp.concatenate(sums, axis=1)
+
+    y = _over_windows(node, xs[0], 0.0, one)
+    return y + anp.reshape(p["b"], (-1, 1, 1)) if "b" in p else y
+
+
+def _batchnorm(node: Any, xs: list[Any], p: Mapping[str, Any], constants: Mapping[str, Any]) -> Any:
+    gamma, beta, mean, rstd = (
+        anp.reshape(v, (-1, *(1,) * (len(node.shape) - 1)))
+        for v in (p["gamma"], p["beta"], constants["mean"], constants["rstd"])
+    )
+    return gamma * (xs[0] - mean) * rstd + beta
+
+
 FORWARD: dict[str, Callable[..., Any]] = {
     "Dense": _dense,
     "LayerNorm": _layernorm,
     "Reshape": _reshape,
     "Identity": _reshape,
+    "Conv2d": _conv2d,
+    "BatchNorm": _batchnorm,
+    "MaxPool": lambda node, xs, p, c: _over_windows(node, xs[0], -1e30, lambda w: anp.max(w, axis=(2, 3))),
+    "AvgPool": lambda node, xs, p, c: _over_windows(node, xs[0], 0.0, lambda w: anp.mean(w, axis=(2, 3))),
+    "Mean": lambda node, xs, p, c: anp.mean(
+        anp.reshape(xs[0], (*xs[0].shape[: node.op.low + 1], node.op.count, -1)), axis=node.op.low + 1
+    ).reshape((xs[0].shape[0], *node.shape)),
     "Sigmoid": lambda node, xs, p, c: 1 / (1 + anp.exp(-xs[0])),
     "Tanh": lambda node, xs, p, c: anp.tanh(xs[0]),
     "Relu": lambda node, xs, p, c: anp.where(xs[0] > 0, xs[0], 0.0),
@@ -74,7 +122,9 @@ def loss_function(network: gradcost.Network, data: Data) -> Callable[[Parameters
                 continue
             named = {name: data.arrays["parameter", node.index, name] for name in node.op.parameters}
             named |= {name: trained[node.index, name] for name in node.own_parameters}
-            constants = {name: data.arrays["constant", node.index, name] for name in node.op.constants}
+            constants = {
+                name: data.arrays["constant", node.index, name] for name in (*node.op.constants, *node.op.statistics)
+            }
             inputs = [values[source] for source in node.sources]
             values[node.index] = FORWARD[type(node.op).__name__](node, inputs, named, constants)
         return LOSS[network.loss.name](values[network.output.index], data.arrays.get(("target",)))

@@ -32,6 +32,7 @@ ELEMENTWISE = {
     "maximum": "comparisons",
     "minimum": "comparisons",
     "greater": "comparisons",
+    "equal": "comparisons",
     "absolute": "comparisons",
 }
 REDUCTIONS = {"add": "additions", "maximum": "comparisons"}

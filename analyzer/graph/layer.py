@@ -46,24 +46,30 @@ class Layer:
     ``derivative`` filled), ``one`` (a single 1.0), and the layer's parameters, aux and constants by their names.
 
     A subclass defines ``primal(at, out)`` and, for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each
-    parameter P, ``vjp_P(at, g, out)`` (the gradient), ``jvp_P(at, v, out)`` (adds the tangent to ``out``) and
-    ``birth_P(at)`` (a view: the compact Jacobian, see ``Carried`` in the forward strategies). It may define
-    ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense.
+    parameter P, ``vjp_P(at, g, out)`` (the gradient), ``jvp_P(at, v, out)`` (adds the tangent to ``out``) and the
+    compact Jacobian (see ``Carried`` in the forward strategies), by ``birth_P(at, shape)``, which returns a view, or by
+    ``fill_birth_P(at, out)``. It may define ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed
+    without first making it dense.
 
     Attributes:
         parameters: the shape of each parameter.
         aux: per-sample shapes of what the primal keeps for its derivative, besides x and y.
         constants: per-sample shapes of arrays that are drawn once and never trained.
+        statistics: shapes, without a batch axis, of the same.
         symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a
             symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
+        unit_axis: the axis of the output, without the batch axis, whose entry k alone sees entry k of a parameter's
+            first axis.
     """
 
+    unit_axis: ClassVar[int] = -1
     in_place: ClassVar[bool] = False
 
     parameters: Mapping[str, Shape] = {}
     aux: Mapping[str, Shape] = {}
     constants: Mapping[str, Shape] = {}
+    statistics: Mapping[str, Shape] = {}
     symbol_names: ClassVar[Mapping[str, str]] = {"N": "N{out}"}
 
     def __init__(self, inputs: tuple[Shape, ...], output: Shape) -> None:
@@ -90,8 +96,8 @@ class Layer:
         """Draw a parameter's value (float64, without the batch axis)."""
         raise NotImplementedError(name)
 
-    def constant(self, name: str, batch: int, rng: Generator) -> Array:
-        """Draw a constant (float64, the batch axis first)."""
+    def constant(self, name: str, shape: Shape, rng: Generator) -> Array:
+        """Draw a constant or statistic of a shape, which has the batch axis if it is a constant (float64)."""
         raise NotImplementedError(name)
 
 

@@ -5,17 +5,37 @@ from __future__ import annotations
 from gradcost.graph import LayerType, Loss
 from gradcost.layers.activations import ACTIVATION
 from gradcost.layers.add import ADD
+from gradcost.layers.batchnorm import BATCHNORM
 from gradcost.layers.concat import CONCAT
+from gradcost.layers.conv import CONV1D, CONV2D
 from gradcost.layers.dense import DENSE
 from gradcost.layers.dropout import DROPOUT
 from gradcost.layers.layernorm import LAYERNORM
 from gradcost.layers.losses import BinaryCrossEntropy, MeanSquaredError, NoLoss, SoftmaxCrossEntropy
+from gradcost.layers.mean import GLOBAL_AVG_POOL, MEAN
 from gradcost.layers.multiply import MULTIPLY
+from gradcost.layers.pooling import AVG_POOL, MAX_POOL
 from gradcost.layers.views import FLATTEN, RESHAPE
 
-LAYER_TYPES: dict[str, LayerType] = {
-    kind.name: kind for kind in (ACTIVATION, ADD, CONCAT, DENSE, DROPOUT, FLATTEN, LAYERNORM, MULTIPLY, RESHAPE)
-}
+_TYPES = (
+    ACTIVATION,
+    ADD,
+    AVG_POOL,
+    BATCHNORM,
+    CONCAT,
+    CONV1D,
+    CONV2D,
+    DENSE,
+    DROPOUT,
+    FLATTEN,
+    GLOBAL_AVG_POOL,
+    LAYERNORM,
+    MAX_POOL,
+    MEAN,
+    MULTIPLY,
+    RESHAPE,
+)
+LAYER_TYPES: dict[str, LayerType] = {kind.name: kind for kind in _TYPES}
 
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (BinaryCrossEntropy, SoftmaxCrossEntropy, MeanSquaredError, NoLoss)

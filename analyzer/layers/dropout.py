@@ -27,9 +27,9 @@ class Dropout(Elementwise):
         self.rate = rate
         self.constants = {"mask": shape}
 
-    def constant(self, name: str, batch: int, rng: Generator) -> Array:
+    def constant(self, name: str, shape: Shape, rng: Generator) -> Array:
         """Draw the mask."""
-        kept = rng.random((batch, *self.output)) >= self.rate
+        kept = rng.random(shape) >= self.rate
         return kept / (1 - self.rate)
 
     @rule("x", "mask", products="B*N")

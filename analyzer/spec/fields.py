@@ -128,6 +128,35 @@ class Sizes(Field):
         return tuple(Int().read(item, f"each size of {name}") for item in node.value)
 
 
+@dataclass(frozen=True, slots=True)
+class Pair(Field):
+    """A size for both spatial axes: one whole number, or a list of two."""
+
+    minimum: int = 1
+
+    def read(self, node: Located, name: str) -> tuple[int, int]:
+        """Read one number or two."""
+        one = Int(minimum=self.minimum)
+        if not isinstance(node.value, list):
+            value = one.read(node, name)
+            return value, value
+        if len(node.value) != 2:
+            raise node.error(f"{name} must be a number or a list of two, not of {len(node.value)}")
+        first, second = (one.read(item, name) for item in node.value)
+        return first, second
+
+
+@dataclass(frozen=True, slots=True)
+class Padding(Field):
+    """``same``, ``valid``, one whole number for all sides, or a list of two for the spatial axes."""
+
+    def read(self, node: Located, name: str) -> str | tuple[int, int]:
+        """Read a word or sizes."""
+        if isinstance(node.value, str):
+            return Choice(allowed=("same", "valid")).read(node, name)
+        return Pair(minimum=0).read(node, name)
+
+
 def read_mapping(node: Located, fields: Mapping[str, Field], what: str) -> dict[str, Any]:
     """Check a mapping's keys against ``fields`` and read each value.
 

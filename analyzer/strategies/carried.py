@@ -23,17 +23,30 @@ from gradcost.strategies.program import Arrays, Buffer
 
 @dataclass(frozen=True, slots=True)
 class Compact:
-    """A Jacobian that is diagonal in the last ``diagonal`` axes of its node's shape.
+    """A Jacobian that is diagonal in some axes of its node's shape.
 
-    J[b, lead.., k.., (k'.., r)] = buffer[b, lead.., k.., r] where k == k', zero elsewhere. ``rest`` is the length of r,
-    and ``rest_name`` its name in closed forms (none for 1: quiet).
+    J[b, lead.., k.., trail.., (k'.., r)] = buffer[b, lead.., k.., trail.., r] where k == k', zero elsewhere.
+
+    Attributes:
+        birth: whose columns these are.
+        buffer: (B, \\*shape, r).
+        axes: the first and the end of the axes k, counted without the batch axis.
+        rest: the length of r.
+        rest_name: its name in closed forms; None: quiet.
     """
 
     birth: int
     buffer: Buffer
-    diagonal: int
+    axes: tuple[int, int]
     rest: int
     rest_name: str | None
+
+    @property
+    def blocks(self) -> tuple[int, int, int, int]:
+        """The buffer's shape with neighbouring axes merged: batch and lead, diagonal, trail, r."""
+        low, high = self.axes
+        shape = self.buffer.shape
+        return prod(shape[: low + 1]), prod(shape[low + 1 : high + 1]), prod(shape[high + 1 : -1]), self.rest
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -126,7 +139,7 @@ class Pusher:
     def _rename(self, node: Node, carried: Carried) -> Carried:
         """Views: the stack is viewed; so is a compact Jacobian that is diagonal in all axes, others become dense."""
         rank = len(self.emitter.graph.nodes[node.sources[0]].shape)
-        if any(part.diagonal != rank for part in carried.compact):
+        if any(part.axes != (0, rank) for part in carried.compact):
             carried = self._all_dense(node, carried)
         stack = None
         if carried.stack is not None:
@@ -136,13 +149,14 @@ class Pusher:
         for part in carried.compact:
             made = self.new_compact(node, part.birth, part.rest)
             self.emitter.view(node, self.phase, part.buffer, made)
-            renamed.append(replace(part, buffer=made, diagonal=len(node.shape)))
+            renamed.append(replace(part, buffer=made, axes=(0, len(node.shape))))
         return Carried(carried.columns, stack, tuple(renamed))
 
     def _dense(self, node: Node, carried: Carried) -> Carried:
         """Other layers: everything becomes dense columns of one new stack, compact ones by the layer's short cut."""
         emitter = self.emitter
-        if not all(part.diagonal == 1 and hasattr(node.op, "jvp_compact") for part in carried.compact):
+        last = (len(node.op.inputs[0]) - 1, len(node.op.inputs[0]))
+        if not all(part.axes == last and hasattr(node.op, "jvp_compact") for part in carried.compact):
             carried = self._all_dense(node, carried)
         columns = carried.all_columns()
         stack = self.new_stack(node, columns)
@@ -239,8 +253,8 @@ def _clear(stack: Buffer) -> Callable[[Arrays], None]:
 
 def _write_diagonal(whole: Array, start: int, c: Array, part: Compact) -> None:
     """Write a compact Jacobian into the columns of ``whole`` from ``start`` on, whose other entries are zero."""
-    diagonal = prod(c.shape[len(c.shape) - 1 - part.diagonal : -1])
-    rows, values = whole.reshape(-1, diagonal, whole.shape[-1]), c.reshape(-1, diagonal, part.rest)
+    lead, diagonal, trail, rest = part.blocks
+    rows, values = whole.reshape(lead, diagonal, trail, whole.shape[-1]), c.reshape(lead, diagonal, trail, rest)
     for k in range(diagonal):
-        column = start + k * part.rest
-        rows[:, k, column : column + part.rest] = values[:, k, :]
+        column = start + k * rest
+        rows[:, k, :, column : column + rest] = values[:, k]

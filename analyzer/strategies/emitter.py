@@ -34,6 +34,8 @@ class Emitter:
             for name, shape in node.layer.constants.items():
                 symbol = f"{name}[{node.number}]"
                 self._named[node.index, name] = hold(symbol, (batch, *shape), ("constant", node.index, name))
+            for name, shape in node.layer.statistics.items():
+                self._named[node.index, name] = hold(f"{name}[{node.number}]", shape, ("constant", node.index, name))
         self._target = hold("t", (batch, *graph.output.shape), ("target",)) if graph.loss.needs_target else None
 
     def one(self) -> Buffer:
@@ -150,8 +152,11 @@ class Emitter:
         )
 
     def birth(self, node: Node, name: str, made: Buffer) -> None:
-        """Emit the compact Jacobian of a parameter's own layer: a view of what the layer's rule reads."""
+        """Emit the compact Jacobian of a parameter's own layer: a view of what the layer's rule reads, or filled."""
         layer: Layer = node.op
+        if hasattr(layer, f"fill_birth_{name}"):
+            self.call(node, "birth", f"fill_birth_{name}", makes=made)
+            return
         found = rule_of(layer, f"birth_{name}")
         reads = self._reads(node, found.reads, None)
         bound, shape = getattr(layer, f"birth_{name}"), made.shape

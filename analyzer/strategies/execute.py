@@ -32,8 +32,9 @@ class Data:
                 continue
             for name in node.layer.parameters:
                 self._keep(("parameter", node.index, name), node.layer.initial(name, rng))
-            for name in node.layer.constants:
-                self._keep(("constant", node.index, name), node.layer.constant(name, graph.batch, rng))
+            batched = {name: (graph.batch, *shape) for name, shape in node.layer.constants.items()}
+            for name, shape in {**batched, **node.layer.statistics}.items():
+                self._keep(("constant", node.index, name), node.layer.constant(name, shape, rng))
         if graph.loss.needs_target:
             self._keep(("target",), graph.loss.target(graph.batch, rng))
 

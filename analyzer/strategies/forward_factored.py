@@ -67,7 +67,7 @@ def _birth(pusher: Pusher, node: Node) -> Compact:
         makes=made,
         view_of=one,
     )
-    return Compact(birth, made, len(node.shape), 1, None)
+    return Compact(birth, made, (0, len(node.shape)), 1, None)
 
 
 def _contract_dense(

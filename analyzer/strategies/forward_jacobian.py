@@ -16,6 +16,7 @@ from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
 
 DENSE = Cost(macs="B*N*p", additions="(B*N-1)*p")
 COMPACT = Cost(macs="B*S*p", additions="(B*S-1)*p")
+COMPACT_WITH_TRAIL = Cost(macs="B*S*T*p", additions="B*S*(T-1)*p + (B*S-1)*p", workspace="B*S*p")
 
 
 def plan(graph: Graph) -> Plan:
@@ -59,7 +60,8 @@ def _birth(pusher: Pusher, node: Node, name: str) -> Compact:
     birth = pusher.give_birth(f"{name}[{node.number}]", shape)
     made = pusher.new_compact(node, birth, rest)
     pusher.emitter.birth(node, name, made)
-    return Compact(birth, made, 1, rest, node.dims.names["m"] if len(shape) > 1 else None)
+    axis = node.op.unit_axis % len(node.shape)
+    return Compact(birth, made, (axis, axis + 1), rest, node.dims.names["m"] if len(shape) > 1 else None)
 
 
 def _contract_dense(
@@ -82,26 +84,31 @@ def _contract_dense(
 
 
 def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, part: Compact, gradient: Buffer) -> None:
-    """Emit the same from the compact form: each unit meets its own row alone."""
-    units, rest = gradient.elements // part.rest, part.rest
+    """Emit the same from the compact form: each unit meets its own rows alone."""
+    lead, units, trail, rest = part.blocks
 
     def run(arrays: Arrays) -> None:
-        g = arrays[cotangent].reshape(-1, 1, units).transpose(2, 1, 0)
-        c = arrays[part.buffer].reshape(-1, units, rest).transpose(1, 0, 2)
+        g = arrays[cotangent].reshape(lead, 1, units).transpose(2, 1, 0)
+        c = arrays[part.buffer].reshape(lead, units, rest).transpose(1, 0, 2)
         np.matmul(g, c, out=arrays[gradient].reshape(units, 1, rest))
 
-    positions = cotangent.elements // (emitter.graph.batch * units)
+    def run_with_trail(arrays: Arrays) -> None:
+        g = arrays[cotangent].reshape(lead, units, 1, trail)
+        each = np.matmul(g, arrays[part.buffer].reshape(lead, units, trail, rest))
+        np.add.reduce(each.reshape(lead, units, rest), axis=0, out=arrays[gradient].reshape(units, rest))
+
+    batch = emitter.graph.batch
     dims = Dims(
-        {"B": emitter.graph.batch, "S": positions, "p": gradient.elements},
-        {"B": "B", "p": parameter_name(node, gradient)},
+        {"B": batch, "S": lead // batch, "T": trail, "p": gradient.elements},
+        {"B": "B", "T": f"T{node.number}", "p": parameter_name(node, gradient)},
     )
     emitter.program.step(
         node.label,
         "contraction",
-        run,
+        run if trail == 1 else run_with_trail,
         touches=(cotangent, part.buffer),
         makes=gradient,
-        term=Term(COMPACT, dims),
+        term=Term(COMPACT if trail == 1 else COMPACT_WITH_TRAIL, dims),
     )
 
 

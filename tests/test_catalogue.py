@@ -1,0 +1,104 @@
+"""Every layer type, alone: every strategy, dtype and batch, prediction against measurement and autograd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradcost
+from gradcost.layers import LAYER_TYPES
+from gradcost.report.verify import compare_figures
+from gradcost.strategies import STRATEGIES, Options
+from gradcost.strategies.execute import Data, measure
+from gradcost.strategies.predict import predict
+from reference import gradients
+
+# type -> input shape and options, a case for each kind of geometry
+CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
+    "activation": [([4], {"activation": "gelu"}), ([2, 3], {"activation": "softmax"})],
+    "add": [([4], {"from": ["h", "h"]}), ([2, 3], {"from": ["h", "input", "h"]})],
+    "avg_pool": [
+        ([2, 5, 4], {"kernel": 2}),
+        ([2, 5, 5], {"kernel": 3, "stride": 2, "padding": 1}),
+        ([1, 4, 5], {"kernel": [2, 3], "stride": [1, 2], "padding": "same"}),
+    ],
+    "batchnorm": [([3], {}), ([2, 3, 2], {"activation": "relu"}), ([2, 3], {"trainable": False})],
+    "concat": [([4], {"from": ["h", "input"]}), ([2, 3], {"from": ["input", "h"], "axis": 0})],
+    "conv1d": [
+        ([2, 6], {"filters": 3, "kernel": 3, "stride": 2, "padding": 1}),
+        ([2, 7], {"filters": 2, "kernel": 2, "dilation": 2, "activation": "tanh", "groups": 2}),
+    ],
+    "conv2d": [
+        ([2, 4, 5], {"filters": 3, "kernel": 3, "padding": 1}),
+        ([2, 5, 5], {"filters": 4, "kernel": 3, "stride": 2, "padding": "same", "activation": "relu"}),
+        ([3, 3, 4], {"filters": 2, "kernel": 1, "bias": False}),
+        ([4, 4, 4], {"filters": 4, "kernel": [2, 3], "groups": 4, "padding": [1, 0]}),
+        ([4, 5, 5], {"filters": 6, "kernel": 2, "groups": 2, "dilation": 2, "activation": "sigmoid"}),
+        ([2, 4, 4], {"filters": 2, "kernel": 1, "stride": 2}),
+    ],
+    "dense": [([4], {"units": 3, "activation": "tanh"}), ([2, 3], {"units": 2, "bias": False})],
+    "dropout": [([4], {"rate": 0.3})],
+    "flatten": [([2, 3], {})],
+    "global_avg_pool": [([2, 3, 2], {}), ([2, 3], {})],
+    "layernorm": [([4], {}), ([2, 3], {"trainable": False})],
+    "max_pool": [
+        ([2, 4, 4], {"kernel": 2}),
+        ([2, 5, 4], {"kernel": 3, "stride": 2, "padding": 1}),
+        ([1, 5, 5], {"kernel": 3, "stride": 1, "padding": "same"}),
+    ],
+    "mean": [([2, 3], {"axis": 0}), ([2, 3, 2], {"axis": 1})],
+    "multiply": [([4], {"from": ["h", "input"]}), ([2, 3], {"from": ["h", "h", "h"]})],
+    "reshape": [([2, 3], {"shape": [3, 1, 2]})],
+}
+EACH = [
+    (kind, shape, options, before)
+    for kind, cases in CASES.items()
+    for shape, options in cases
+    for before in ("dense", "batchnorm", "conv2d")
+    if before != "conv2d" or len(shape) == 3
+]
+
+
+def test_no_type_is_left_out() -> None:
+    assert CASES.keys() == LAYER_TYPES.keys()
+
+
+@pytest.mark.parametrize(("kind", "shape", "options", "born_before"), EACH)
+@pytest.mark.parametrize(("dtype", "batch"), [("float64", 1), ("float64", 3), ("float32", 2)])
+def test_layer(kind: str, shape: list[int], options: dict[str, Any], born_before: str, dtype: str, batch: int) -> None:
+    """The layer stands behind parameters of each structure, and in front of more."""
+    before: dict[str, Any] = {"type": born_before}
+    if born_before == "dense":
+        before |= {"units": shape[-1]}
+    if born_before == "conv2d":
+        before |= {"kernel": 1, "filters": shape[0]}
+    spec = {
+        "batch": batch,
+        "dtype": dtype,
+        "input": {"shape": shape},
+        "layers": [
+            {"name": "h", **before},
+            {"name": "layer", "type": kind, **options},
+            {"type": "flatten"},
+            {"type": "dense", "units": 2, "activation": "sigmoid"},
+        ],
+        "loss": "bce",
+    }
+    network = gradcost.load(spec)
+    data = Data(network)
+    expected = gradients(network, data)
+    tolerance = 1e-10 if dtype == "float64" else 1e-4
+    for name, strategy in STRATEGIES.items():
+        for chunk in (1, 4) if name == "forward_jvp" else (1,):
+            plan = strategy.plan(network, Options(chunk=chunk))
+            prediction, measurement = predict(plan), measure(plan, data)
+            wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
+            assert not wrong, "\n".join(map(str, wrong))
+            assert measurement.identical
+            top = max(np.abs(values).max() for values in expected.values())
+            for key, values in expected.items():
+                np.testing.assert_allclose(
+                    measurement.gradients[key], values, rtol=tolerance, atol=tolerance * top, err_msg=f"{name} {key}"
+                )
