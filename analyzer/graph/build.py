@@ -11,8 +11,8 @@ from gradcost.errors import SpecError, nearest
 from gradcost.formula import Dims
 from gradcost.graph.graph import Graph, LayerInfo, Node
 from gradcost.graph.layer import Layer, Loss
+from gradcost.spec import LayerEntry, NetworkSpec
 from gradcost.spec.fields import Field, read_mapping
-from gradcost.spec.network import LayerEntry, NetworkSpec
 from gradcost.units import Shape
 
 
