@@ -66,11 +66,11 @@ def format_short(number: int) -> str:
 
 
 def format_ratio(numerator: int, denominator: int) -> str:
-    """Show ``numerator / denominator`` as a factor of at most seven characters: ``1.08x``, ``3,400x``, ``6.7e5x``."""
+    """Show ``numerator / denominator`` as a factor of at most six characters: ``1.08x``, ``3,400x``, ``6.7e5x``."""
     ratio = exact_ratio(numerator, denominator)
     if ratio < 99.5:
         return f"{ratio:.3g}x"
-    if ratio < 99_999.5:
+    if ratio < 9_999.5:
         return f"{ratio:,.0f}x"
     return f"{ratio:.1e}x".replace("e+0", "e").replace("e+", "e")
 

@@ -128,6 +128,14 @@ def schema() -> None:
 
 
 @commands.command()
+def zoo() -> None:
+    """Predict every network of the zoo, beside its published figures."""
+    from gradcost.cli.zoo import render_zoo
+
+    render_zoo()
+
+
+@commands.command()
 @click.argument("name", required=False)
 def configs(name: str | None) -> None:
     """List the example networks, or print the one called NAME."""
@@ -137,7 +145,7 @@ def configs(name: str | None) -> None:
         click.echo(read(name), nl=False)
         return
     for each in names():
-        click.echo(f"{each:14} {describe(each)}")
+        click.echo(f"{each:18} {describe(each)}")
 
 
 def main(args: list[str] | None = None, prog_name: str = "gradcost") -> NoReturn:

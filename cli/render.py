@@ -137,7 +137,8 @@ def _tensors(name: str, strategy: StrategyReport) -> Table:
         "memory",
     )
     table.columns[1].justify = table.columns[2].justify = "left"
-    table.columns[0].overflow = table.columns[2].overflow = "ellipsis"
+    for column in (table.columns[0], table.columns[2], table.columns[3]):  # names and shapes may go on below
+        column.overflow, column.no_wrap = "fold", False
     rows, before = 0, ("", "")
     for layer, tensor in _all_tensors(strategy):
         if rows == TENSOR_ROWS:

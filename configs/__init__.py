@@ -1,4 +1,4 @@
-"""The example networks that come along."""
+"""The example networks that come along: small ones that teach, and the zoo of published architectures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from gradcost.errors import UsageError, nearest
 
 
 def names() -> list[str]:
-    """Return the networks' names, sorted."""
-    return sorted(item.name.removesuffix(".yaml") for item in files(__name__).iterdir() if item.name.endswith(".yaml"))
+    """Return the networks' names, sorted; those of the zoo start with ``zoo/``."""
+    root = files(__name__)
+    folders = (("", root), ("zoo/", root / "zoo"))
+    found = [prefix + item.name for prefix, folder in folders for item in folder.iterdir()]
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
 def read(name: str) -> str:
@@ -17,7 +20,7 @@ def read(name: str) -> str:
     name = name.removesuffix(".yaml")
     if name not in names():
         raise UsageError(f"there is no example network {name!r}{nearest(name, names())}")
-    return (files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
+    return files(__name__).joinpath(*f"{name}.yaml".split("/")).read_text(encoding="utf-8")
 
 
 def describe(name: str) -> str:

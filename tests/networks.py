@@ -7,8 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "gelu", "silu", "softplus", "softmax", "identity")
-SMOOTH = tuple(name for name in ACTIVATIONS if name not in ("relu", "leaky_relu"))
+from gradcost.layers.activations import ACTIVATIONS
+
+SMOOTH = ("sigmoid", "tanh", "gelu", "silu", "softplus", "softmax", "identity")
 Shape = tuple[int, ...]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import gradcost
 from gradcost.layers import LAYER_TYPES
+from gradcost.layers.activations import ACTIVATIONS
 from gradcost.report.verify import compare_figures
 from gradcost.strategies import STRATEGIES, Options
 from gradcost.strategies.execute import Data, measure
@@ -17,7 +18,7 @@ from reference import gradients
 
 # type -> input shape and options, a case for each kind of geometry
 CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
-    "activation": [([4], {"activation": "gelu"}), ([2, 3], {"activation": "softmax"})],
+    "activation": [([2, 3], {"activation": name}) for name in ACTIVATIONS],
     "add": [([4], {"from": ["h", "h"]}), ([2, 3], {"from": ["h", "input", "h"]})],
     "avg_pool": [
         ([2, 5, 4], {"kernel": 2}),
@@ -89,15 +90,21 @@ def test_layer(kind: str, shape: list[int], options: dict[str, Any], born_before
     network = gradcost.load(spec)
     data = Data(network)
     expected = gradients(network, data)
-    tolerance = 1e-10 if dtype == "float64" else 1e-4
+    assert_proved(network, data, expected, tolerance=1e-10 if dtype == "float64" else 1e-4, chunks=(1, 4))
+
+
+def assert_proved(
+    network: gradcost.Network, data: Data, expected: dict[Any, Any], *, tolerance: float, chunks: tuple[int, ...]
+) -> None:
+    """Hold every strategy's measured figures against predicted ones, and its gradients against those expected."""
+    top = max(np.abs(values).max() for values in expected.values())
     for name, strategy in STRATEGIES.items():
-        for chunk in (1, 4) if name == "forward_jvp" else (1,):
+        for chunk in chunks if name == "forward_jvp" else (1,):
             plan = strategy.plan(network, Options(chunk=chunk))
             prediction, measurement = predict(plan), measure(plan, data)
             wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
             assert not wrong, "\n".join(map(str, wrong))
             assert measurement.identical
-            top = max(np.abs(values).max() for values in expected.values())
             for key, values in expected.items():
                 np.testing.assert_allclose(
                     measurement.gradients[key], values, rtol=tolerance, atol=tolerance * top, err_msg=f"{name} {key}"

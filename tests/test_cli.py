@@ -54,7 +54,7 @@ def test_tables_say_the_verdict_first_and_fit_eighty_columns(net: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_no_table_cuts_a_figure_at_eighty_columns(name: str, tmp_path: Path) -> None:
-    path = tmp_path / f"{name}.yaml"
+    path = tmp_path / "net.yaml"
     path.write_text(read(name))
     done = run("analyze", str(path), "--no-measure", env={"COLUMNS": "80"})
     assert done.returncode == 0

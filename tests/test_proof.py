@@ -75,7 +75,7 @@ def test_dense_chains_have_the_reference_products(spec: dict[str, Any]) -> None:
             assert rows[name, "push"].macs == later
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [name for name in names() if not name.startswith("zoo/")])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_example_networks(name: str, dtype: str, batch: int, tmp_path: Any) -> None:

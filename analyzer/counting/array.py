@@ -32,6 +32,7 @@ ELEMENTWISE = {
     "maximum": "comparisons",
     "minimum": "comparisons",
     "greater": "comparisons",
+    "less": "comparisons",
     "equal": "comparisons",
     "absolute": "comparisons",
 }

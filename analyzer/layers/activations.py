@@ -144,6 +144,73 @@ class Softplus(Elementwise):
         np.negative(out, out=out)
 
 
+class Relu6(Elementwise):
+    """y = min(max(x, 0), 6) (Howard et al. 2017); d = [0 < y < 6]."""
+
+    @rule("x", comparisons="2*B*N")
+    def primal(self, at: At, out: Array) -> None:
+        """Fill out."""
+        np.maximum(at.x, 0.0, out=out)
+        np.minimum(out, 6.0, out=out)
+
+    @rule("y", comparisons="2*B*N", products="B*N", workspace="B*N")
+    def derivative(self, at: At, out: Array) -> None:
+        """Fill out with 0 and 1."""
+        _between(at.y, 0.0, 6.0, out)
+
+
+class HardSigmoid(Elementwise):
+    """y = min(max(x + 3, 0), 6) / 6 (Howard et al. 2019); d = [0 < y < 1] / 6."""
+
+    @rule("x", additions="B*N", comparisons="2*B*N", divisions="B*N")
+    def primal(self, at: At, out: Array) -> None:
+        """Fill out."""
+        _hard_sigmoid(at.x, out)
+
+    @rule("y", comparisons="2*B*N", products="B*N", divisions="B*N", workspace="B*N")
+    def derivative(self, at: At, out: Array) -> None:
+        """Fill out."""
+        _between(at.y, 0.0, 1.0, out)
+        np.divide(out, 6.0, out=out)
+
+
+class HardSwish(Elementwise):
+    """y = x hard_sigmoid(x) (Howard et al. 2019); d = hard_sigmoid(x) + x [-3 < x < 3] / 6."""
+
+    in_place = False
+
+    @rule("x", additions="B*N", comparisons="2*B*N", divisions="B*N", products="B*N")
+    def primal(self, at: At, out: Array) -> None:
+        """Fill out; x is read last."""
+        _hard_sigmoid(at.x, out)
+        np.multiply(out, at.x, out=out)
+
+    @rule("x", additions="2*B*N", comparisons="4*B*N", divisions="2*B*N", products="2*B*N", workspace="2*B*N")
+    def derivative(self, at: At, out: Array) -> None:
+        """Fill out."""
+        slope = np.empty_like(out)
+        _between(at.x, -3.0, 3.0, slope)
+        np.multiply(slope, at.x, out=slope)
+        np.divide(slope, 6.0, out=slope)
+        _hard_sigmoid(at.x, out)
+        np.add(out, slope, out=out)
+
+
+def _hard_sigmoid(x: Array, out: Array) -> None:
+    np.add(x, 3.0, out=out)
+    np.maximum(out, 0.0, out=out)
+    np.minimum(out, 6.0, out=out)
+    np.divide(out, 6.0, out=out)
+
+
+def _between(x: Array, low: float, high: float, out: Array) -> None:
+    """Fill out with 1 where low < x < high, and 0 elsewhere."""
+    below = np.empty_like(out)
+    np.less(x, high, out=below)
+    np.greater(x, low, out=out)
+    np.multiply(out, below, out=out)
+
+
 def _sigmoid(x: Array, out: Array) -> None:
     np.negative(x, out=out)
     np.exp(out, out=out)
@@ -169,6 +236,9 @@ _ELEMENTWISE: dict[str, type[Elementwise]] = {
     "sigmoid": Sigmoid,
     "tanh": Tanh,
     "relu": Relu,
+    "relu6": Relu6,
+    "hardsigmoid": HardSigmoid,
+    "hardswish": HardSwish,
     "leaky_relu": LeakyRelu,
     "gelu": Gelu,
     "silu": Silu,

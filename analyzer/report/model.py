@@ -160,6 +160,11 @@ class StrategyReport:
     layers: tuple[LayerCost, ...]
     peak_at: tuple[str, str]
 
+    @property
+    def primal_macs(self) -> int:
+        """Predicted MACs of the primal alone: what other counters state for a network."""
+        return sum(layer.counts.macs for layer in self.layers if layer.phase == "primal")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {

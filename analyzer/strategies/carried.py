@@ -67,6 +67,14 @@ class Carried:
     stack: Buffer | None = None
     compact: tuple[Compact, ...] = ()
 
+    def find(self, birth: int) -> tuple[Buffer, tuple[int, int]] | Compact:
+        """Return where a birth's Jacobian is: a span of the stack, or its compact form."""
+        for part in self.compact:
+            if part.birth == birth:
+                return part
+        assert self.stack is not None
+        return self.stack, self.columns.span(birth)
+
     def all_columns(self) -> Columns:
         """Return the columns with those of the compact births, which come last."""
         columns = self.columns
@@ -232,6 +240,24 @@ class Pusher:
         touches = [part.buffer for part in carried.compact] + ([old] if old else [])
         self.emitter.program.step(node.label, "densify", run, touches=touches, makes=stack)
         return Carried(columns, stack)
+
+
+def accumulate_forward(pusher: Pusher, births: Callable[[Node], tuple[Compact, ...]]) -> Carried:
+    """Emit the forward sweep and the loss; return what the output carries.
+
+    ``births`` emits, for a node with parameters, the compact Jacobians that start there.
+    """
+    emitter = pusher.emitter
+    for node in emitter.graph.nodes:
+        if node.layer is None:
+            continue
+        emitter.primal(node)
+        if node.active:
+            carried = pusher.push(node)
+            born = births(node) if node.own_parameters else ()
+            pusher.carried[node.index] = replace(carried, compact=(*carried.compact, *born))
+    emitter.loss()
+    return pusher.carried[emitter.graph.output.index]
 
 
 def _k(columns: Columns) -> tuple[dict[str, int], dict[str, str]]:

@@ -61,6 +61,11 @@ class Columns:
         """Return the set and one more birth, the youngest."""
         return Columns(self.births, self.bits | 1 << index, self.width + self.births[index].width)
 
+    def span(self, index: int) -> tuple[int, int]:
+        """Return the place of one birth's columns, for a set that holds all births before it."""
+        birth = self.births[index]
+        return birth.start, birth.start + birth.width
+
     def __iter__(self) -> Iterator[tuple[Birth, tuple[int, int]]]:
         """Yield each birth and its span in the stack."""
         bits, column = self.bits, 0

@@ -2,6 +2,9 @@
 
 da[l]/dW[j] = da[l]/dz[j] (x) a[j-1] is separable, so the last factor can wait: at the output dL/dz[j] comes from one
 contraction, and the layer's own vjp makes dL/dW[j] of it. The activations a[j-1] are kept meanwhile.
+
+A layer may have fewer parameters than outputs, as convolutions and norms do; then da[l]/dW[j] is the smaller, and it is
+carried as forward_jacobian does. The tensors' symbols say which.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from math import prod
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph, Node
 from gradcost.numerics import np
-from gradcost.strategies.carried import Carried, Compact, Pusher
+from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
 from gradcost.strategies.emitter import Emitter
+from gradcost.strategies.forward_jacobian import contract_parameter, parameter_births
 from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
 from gradcost.strategies.reverse import cotangent_symbol, parameter_gradients
 
@@ -24,31 +28,28 @@ def plan(graph: Graph) -> Plan:
     """Schedule one forward sweep that carries da[l]/dz[j], the loss, and each layer's contraction and gradient."""
     emitter = Emitter(graph)
     pusher = Pusher(emitter)
-    owners: list[Node] = []
-    for node in graph.nodes:
-        if node.layer is None:
-            continue
-        emitter.primal(node)
-        if not node.active:
-            continue
-        carried = pusher.push(node)
-        if node.own_parameters:
-            owners.append(node)
-            carried = Carried(carried.columns, carried.stack, (*carried.compact, _birth(pusher, node)))
-        pusher.carried[node.index] = carried
-    emitter.loss()
+    owners: list[tuple[Node, str | None]] = []  # a node and its parameter, or None for its value
+
+    def births(node: Node) -> tuple[Compact, ...]:
+        if sum(prod(node.op.parameters[name]) for name in node.own_parameters) < prod(node.shape):
+            owners.extend((node, name) for name in node.own_parameters)
+            return parameter_births(pusher, node)
+        owners.append((node, None))
+        return (_birth(pusher, node),)
+
+    carried = accumulate_forward(pusher, births)
     cotangent = emitter.cotangent()
-    carried = pusher.carried[graph.output.index]
-    spans = {birth.start: span for birth, span in carried.columns}
-    compact = {part.birth: part for part in carried.compact}
     gradients: dict[tuple[int, str], Buffer] = {}
-    for index, node in enumerate(owners):
+    for index, (node, name) in enumerate(owners):
+        columns = carried.find(index)
+        if name is not None:
+            gradients[node.index, name] = contract_parameter(emitter, node, name, cotangent, columns)
+            continue
         delta = Buffer(cotangent_symbol(node), emitter.shaped(node))
-        if index in compact:
-            _contract_compact(emitter, node, cotangent, compact[index].buffer, delta)
+        if isinstance(columns, Compact):
+            _contract_compact(emitter, node, cotangent, columns.buffer, delta)
         else:
-            assert carried.stack is not None
-            _contract_dense(emitter, node, cotangent, carried.stack, spans[pusher.births[index].start], delta)
+            _contract_dense(emitter, node, cotangent, *columns, delta)
         gradients.update(parameter_gradients(emitter, node, delta))
     return Plan([Segment(emitter.program)], gradients)
 

@@ -10,7 +10,7 @@ from math import prod
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph, Node
 from gradcost.numerics import np
-from gradcost.strategies.carried import Carried, Compact, Pusher
+from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
 from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
 
@@ -24,51 +24,49 @@ def plan(graph: Graph) -> Plan:
     emitter = Emitter(graph)
     pusher = Pusher(emitter)
     owners: list[tuple[Node, str]] = []
-    for node in graph.nodes:
-        if node.layer is None:
-            continue
-        emitter.primal(node)
-        if not node.active:
-            continue
-        carried = pusher.push(node)
-        born = []
-        for name in node.own_parameters:
-            owners.append((node, name))
-            born.append(_birth(pusher, node, name))
-        pusher.carried[node.index] = Carried(carried.columns, carried.stack, (*carried.compact, *born))
-    emitter.loss()
+
+    def births(node: Node) -> tuple[Compact, ...]:
+        owners.extend((node, name) for name in node.own_parameters)
+        return parameter_births(pusher, node)
+
+    carried = accumulate_forward(pusher, births)
     cotangent = emitter.cotangent()
-    carried = pusher.carried[graph.output.index]
     gradients = {}
-    spans = {birth.start: span for birth, span in carried.columns}
-    compact = {part.birth: part for part in carried.compact}
     for index, (node, name) in enumerate(owners):
-        gradient = Buffer(f"dL/d{name}[{node.number}]", node.op.parameters[name], held=True)
-        if index in compact:
-            _contract_compact(emitter, node, cotangent, compact[index], gradient)
-        else:
-            assert carried.stack is not None
-            _contract_dense(emitter, node, cotangent, carried.stack, spans[pusher.births[index].start], gradient)
-        gradients[node.index, name] = gradient
+        gradients[node.index, name] = contract_parameter(emitter, node, name, cotangent, carried.find(index))
     return Plan([Segment(emitter.program)], gradients)
 
 
-def _birth(pusher: Pusher, node: Node, name: str) -> Compact:
-    """Emit the birth of a parameter's Jacobian: diagonal in the layer's units."""
-    shape = node.op.parameters[name]
-    rest = prod(shape[1:])
-    birth = pusher.give_birth(f"{name}[{node.number}]", shape)
-    made = pusher.new_compact(node, birth, rest)
-    pusher.emitter.birth(node, name, made)
+def parameter_births(pusher: Pusher, node: Node) -> tuple[Compact, ...]:
+    """Emit the births of a node's parameters: their Jacobians are diagonal in the layer's units."""
     axis = node.op.unit_axis % len(node.shape)
-    return Compact(birth, made, (axis, axis + 1), rest, node.dims.names["m"] if len(shape) > 1 else None)
+    born = []
+    for name in node.own_parameters:
+        shape = node.op.parameters[name]
+        rest = prod(shape[1:])
+        birth = pusher.give_birth(f"{name}[{node.number}]", shape)
+        made = pusher.new_compact(node, birth, rest)
+        pusher.emitter.birth(node, name, made)
+        rest_name = node.dims.names["m"] if len(shape) > 1 else None
+        born.append(Compact(birth, made, (axis, axis + 1), rest, rest_name))
+    return tuple(born)
+
+
+def contract_parameter(
+    emitter: Emitter, node: Node, name: str, cotangent: Buffer, columns: tuple[Buffer, tuple[int, int]] | Compact
+) -> Buffer:
+    """Emit dL/dW[j] = sum over samples and outputs of dL/da[L] da[L]/dW[j], and return its buffer."""
+    gradient = Buffer(f"dL/d{name}[{node.number}]", node.op.parameters[name], held=True)
+    if isinstance(columns, Compact):
+        _contract_compact(emitter, node, cotangent, columns, gradient)
+    else:
+        _contract_dense(emitter, node, cotangent, *columns, gradient)
+    return gradient
 
 
 def _contract_dense(
     emitter: Emitter, node: Node, cotangent: Buffer, stack: Buffer, span: tuple[int, int], gradient: Buffer
 ) -> None:
-    """Emit dL/dW[j] = sum over samples and outputs of dL/da[L] da[L]/dW[j], from dense columns."""
-
     def run(arrays: Arrays) -> None:
         columns = arrays[stack].reshape(-1, stack.shape[-1])[:, slice(*span)]
         np.matmul(arrays[cotangent].reshape(1, -1), columns, out=arrays[gradient].reshape(1, -1))
@@ -76,7 +74,7 @@ def _contract_dense(
     output = emitter.graph.output
     dims = Dims(
         {"B": emitter.graph.batch, "N": prod(output.shape), "p": gradient.elements},
-        {"B": "B", "N": f"n{output.number}", "p": parameter_name(node, gradient)},
+        {"B": "B", "N": f"n{output.number}", "p": _size_name(node, gradient)},
     )
     emitter.program.step(
         node.label, "contraction", run, touches=(cotangent, stack), makes=gradient, term=Term(DENSE, dims)
@@ -84,7 +82,7 @@ def _contract_dense(
 
 
 def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, part: Compact, gradient: Buffer) -> None:
-    """Emit the same from the compact form: each unit meets its own rows alone."""
+    """Each unit meets its own rows alone."""
     lead, units, trail, rest = part.blocks
 
     def run(arrays: Arrays) -> None:
@@ -100,7 +98,7 @@ def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, part: Com
     batch = emitter.graph.batch
     dims = Dims(
         {"B": batch, "S": lead // batch, "T": trail, "p": gradient.elements},
-        {"B": "B", "T": f"T{node.number}", "p": parameter_name(node, gradient)},
+        {"B": "B", "T": f"T{node.number}", "p": _size_name(node, gradient)},
     )
     emitter.program.step(
         node.label,
@@ -112,7 +110,7 @@ def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, part: Com
     )
 
 
-def parameter_name(node: Node, gradient: Buffer) -> str:
+def _size_name(node: Node, gradient: Buffer) -> str:
     """Write a parameter's size in the network's symbols: ``n1*n0`` for W[1]."""
     names = node.dims.names
     own = names.get("n", "p")

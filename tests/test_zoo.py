@@ -1,0 +1,51 @@
+"""The zoo: full size against published figures, small variants measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+import gradcost
+from gradcost.configs import names, read
+from gradcost.configs.published import PUBLISHED
+from gradcost.strategies.execute import Data
+from reference import gradients
+from test_catalogue import assert_proved
+
+# Variables that shrink a network to what runs in all strategies within seconds.
+SMALL: dict[str, dict[str, int]] = {
+    "zoo/alexnet": {"size": 63, "width": 1, "hidden": 2, "classes": 2},
+    "zoo/mobilenet_v2": {"size": 4, "unit": 1, "classes": 2},
+    "zoo/resnet18": {"size": 8, "width": 1, "classes": 2},
+    "zoo/resnet50": {"size": 8, "width": 1, "classes": 2},
+    "zoo/vgg16": {"size": 32, "width": 1, "hidden": 2, "classes": 2},
+}
+
+
+def small(name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = yaml.safe_load(read(name))
+    assert SMALL[name].keys() == spec["vars"].keys()
+    return {**spec, "vars": SMALL[name], "dtype": "float64"}
+
+
+def test_every_network_of_the_zoo_is_published_and_small_somewhere() -> None:
+    zoo = {name for name in names() if name.startswith("zoo/")}
+    assert zoo == PUBLISHED.keys() == SMALL.keys()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_full_size_has_the_published_figures(name: str) -> None:
+    published = PUBLISHED[name]
+    report = gradcost.analyze(yaml.safe_load(read(name)), strategies=["reverse"], measure=False)
+    assert report.network.parameters == published.parameters
+    if published.giga_macs is not None:
+        assert round(report.strategies["reverse"].primal_macs / 1e9, 2) == published.giga_macs
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_variant_is_as_predicted_and_agrees_with_autograd(name: str) -> None:
+    network = gradcost.load(small(name))
+    data = Data(network)
+    assert_proved(network, data, gradients(network, data), tolerance=1e-7, chunks=(64,))
