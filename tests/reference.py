@@ -123,8 +123,8 @@ def loss_function(network: gradcost.Network, data: Data) -> Callable[[Parameters
             if node.layer is None:
                 values[node.index] = data.arrays["input", node.label]
                 continue
-            named = {name: data.arrays["parameter", node.index, name] for name in node.op.parameters}
-            named |= {name: trained[node.index, name] for name in node.own_parameters}
+            named = {name: data.arrays["parameter", *node.key(name)] for name in node.op.parameters}
+            named |= {name: trained[node.key(name)] for name in node.own_parameters}
             constants = {
                 name: data.arrays["constant", node.index, name] for name in (*node.op.constants, *node.op.statistics)
             }

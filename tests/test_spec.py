@@ -40,7 +40,7 @@ BAD = {
     "duplicate key": (HEAD + "  - {type: dense, units: 4, units: 5}\n", "3:29", ["'units' stands twice", "3:19"]),
     "duplicate name": (HEAD + LAYER + LAYER, "4:12", ["'h' is taken", ":3:12"]),
     "dangling": (HEAD + "  - {name: h, type: dense, units: 4, from: inptu}\n", "3:44", ["did you mean 'input'?"]),
-    "self": (HEAD + "  - {name: h, type: dense, units: 4, from: h}\n", "3:44", ["cannot read itself", "cycle"]),
+    "self": (HEAD + "  - {name: h, type: dense, units: 4, from: h}\n", "3:44", ["cannot refer to itself", "cycle"]),
     "cycle": (
         HEAD + "  - {name: a, type: add, from: [input, b]}\n  - {name: b, type: dense, units: 3, from: a}\n",
         "3:40",

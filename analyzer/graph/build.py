@@ -43,16 +43,21 @@ class Builder:
         self.outputs: dict[str, Node] = {}
         self.entry: LayerEntry | None = None
         self.number = ""
-        for name, shape in spec.inputs.items():
+        for index, (name, given) in enumerate(spec.inputs.items()):
             number = "0" if len(spec.inputs) == 1 else name
-            node = Node(len(self.nodes), name, number, "a", None, shape, (), False, False, Dims({}, {}))
+            nothing = Dims({}, {})
+            vocabulary = given.vocabulary
+            node = Node(
+                index, name, number, "a", None, given.shape, (), False, False, nothing, index, vocabulary=vocabulary
+            )
             self.nodes.append(node)
             self.outputs[name] = node
 
     def add(self, layer: Layer, *sources: Node, letter: str = "a") -> Node:
         """Add one operation to the spec layer that is being built."""
         assert self.entry is not None
-        trainable = self.entry.trainable and bool(layer.parameters)
+        owner, shared = self._owner(layer)
+        trainable = bool(layer.parameters) and (self.nodes[owner].trainable if shared else self.entry.trainable)
         node = Node(
             index=len(self.nodes),
             label=self.entry.name,
@@ -68,9 +73,30 @@ class Builder:
                 _subscript(self.number),
                 tuple(_subscript(source.number) for source in sources),
             ),
+            owner=owner,
+            shared=shared,
         )
         self.nodes.append(node)
         return node
+
+    def _owner(self, layer: Layer) -> tuple[int, frozenset[str]]:
+        """Return the node that holds the layer's shared parameters, and their names."""
+        assert self.entry is not None
+        if self.entry.shares is None or not layer.parameters:
+            return len(self.nodes), frozenset()
+        wanted = self.entry.shares
+        holders = [node for node in self.nodes if node.label == wanted and node.layer and node.layer.parameters]
+        if len(holders) != 1:
+            raise self.error(f"share: {wanted!r} must be a layer with parameters of its own")
+        (holder,) = holders
+        shared = frozenset(holder.op.parameters) & frozenset(layer.parameters)
+        for name in sorted(shared):
+            theirs, ours = list(holder.op.parameters[name]), list(layer.parameters[name])
+            if theirs != ours:
+                raise self.error(f"share: {name} of {wanted!r} is {theirs}, but {ours} is needed here")
+        if not shared:
+            raise self.error(f"share: {wanted!r} has no parameter that this layer has")
+        return holder.owner, shared
 
     def error(self, problem: str) -> SpecError:
         """Return an error at the layer that is being built."""
@@ -103,7 +129,8 @@ def build_graph(spec: NetworkSpec, types: Mapping[str, LayerType], losses: Mappi
         options = read_mapping(entry.options, kind.fields, f"layer {entry.name!r} of type {entry.type}")
         first = len(builder.nodes)
         builder.outputs[entry.name] = kind.build(builder, sources, options)
-        parameters = sum(prod(s) for n in builder.nodes[first:] for s in n.op.parameters.values())
+        added = builder.nodes[first:]
+        parameters = sum(prod(s) for n in added for name, s in n.op.parameters.items() if name not in n.shared)
         shape = builder.outputs[entry.name].shape
         infos.append(LayerInfo(entry.name, entry.type, entry.sources, shape, parameters))
     graph = Graph(

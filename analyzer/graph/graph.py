@@ -24,6 +24,9 @@ class Node:
         letter: ``a`` for the layer's output, ``z`` for a value before its activation, ``s`` for other steps inside.
         layer: the operation; None for an input.
         sources: indices of the nodes that it reads.
+        owner: index of the node that holds its shared parameters; its own where it shares none.
+        shared: the names of those.
+        vocabulary: of an input that holds tokens, how many there are.
         trainable: whether its parameters get gradients.
         active: whether any trainable parameter stands at or above it.
     """
@@ -38,6 +41,9 @@ class Node:
     trainable: bool
     active: bool
     dims: Dims
+    owner: int
+    shared: frozenset[str] = frozenset()
+    vocabulary: int | None = None
 
     @property
     def symbol(self) -> str:
@@ -54,6 +60,10 @@ class Node:
     def own_parameters(self) -> tuple[str, ...]:
         """The names of the parameters that get gradients here."""
         return tuple(self.layer.parameters) if self.layer is not None and self.trainable else ()
+
+    def key(self, name: str) -> tuple[int, str]:
+        """Return what a parameter goes by: the index of the node that holds it, and its name."""
+        return (self.owner if name in self.shared else self.index), name
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ class Graph:
     @cached_property
     def trained(self) -> Mapping[tuple[int, str], Shape]:
         """The shape of each parameter that gets a gradient, by node index and name, in topological order."""
-        return {(n.index, p): n.op.parameters[p] for n in self.nodes for p in n.own_parameters}
+        return {n.key(p): n.op.parameters[p] for n in self.nodes for p in n.own_parameters}
 
     @cached_property
     def bias_parameters(self) -> int:

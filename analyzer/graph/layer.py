@@ -77,6 +77,15 @@ class Layer:
         self.inputs = inputs
         self.output = output
 
+    def birth_axes(self, name: str) -> tuple[int, int]:
+        """Return the first and the end of the output's axes in which a parameter's Jacobian is diagonal."""
+        axis = self.unit_axis % len(self.output)
+        return axis, axis + 1
+
+    def birth_shape(self, name: str) -> Shape:
+        """Return a parameter's shape in the order of its Jacobian's columns: those of a unit stand together."""
+        return self.parameters[name]
+
     @property
     def sizes(self) -> dict[str, int]:
         """The value of each symbol in this layer's closed forms, but for B and K."""

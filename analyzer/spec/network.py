@@ -20,13 +20,29 @@ _NETWORK_KEYS = ("name", "dtype", "batch", "vars", "input", "inputs", "blocks", 
 
 
 @dataclass(frozen=True, slots=True)
+class InputSpec:
+    """An input of the network.
+
+    Attributes:
+        shape: without the batch axis.
+        vocabulary: for inputs that hold tokens, whole numbers from 0 on, how many there are.
+    """
+
+    shape: Shape
+    vocabulary: int | None = None
+
+
+_INPUT_FIELDS = {"shape": Sizes(), "vocabulary": Int(None)}
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """A network spec whose structure has been checked; layer options are still to be read by their types."""
 
     name: str
     dtype: str
     batch: int
-    inputs: Mapping[str, Shape]
+    inputs: Mapping[str, InputSpec]
     layers: tuple[LayerEntry, ...]
     loss: str
     where: str
@@ -90,12 +106,12 @@ def _variables(node: Located | None) -> dict[str, int]:
     return variables
 
 
-def _inputs(root: Located) -> dict[str, Shape]:
+def _inputs(root: Located) -> dict[str, InputSpec]:
     present = root.value
     if ("input" in present) == ("inputs" in present):
         raise root.error("give either `input: {shape: [3]}` or `inputs: {left: [3], right: [4]}`")
     if "input" in present:
-        return {"input": read_mapping(present["input"], {"shape": Sizes()}, "input")["shape"]}
+        return {"input": InputSpec(**read_mapping(present["input"], _INPUT_FIELDS, "input"))}
     node = present["inputs"]
     if not isinstance(node.value, dict) or not node.value:
         raise node.error("inputs must map names to shapes, as in {left: [3], right: [4]}")
@@ -103,13 +119,13 @@ def _inputs(root: Located) -> dict[str, Shape]:
     for name, shape in node.value.items():
         check_name(name, node.keys[name])
         if isinstance(shape.value, dict):
-            shapes[name] = read_mapping(shape, {"shape": Sizes()}, f"input {name!r}")["shape"]
+            shapes[name] = InputSpec(**read_mapping(shape, _INPUT_FIELDS, f"input {name!r}"))
         else:
-            shapes[name] = Sizes().read(shape, f"the shape of input {name!r}")
+            shapes[name] = InputSpec(Sizes().read(shape, f"the shape of input {name!r}"))
     return shapes
 
 
-def _refuse_unused(entries: tuple[LayerEntry, ...], inputs: Mapping[str, Shape], root: Located) -> None:
+def _refuse_unused(entries: tuple[LayerEntry, ...], inputs: Mapping[str, InputSpec], root: Located) -> None:
     used = {source for entry in entries for source in entry.sources}
     for entry in entries[:-1]:
         if entry.name not in used:

@@ -17,7 +17,7 @@ MAX_LAYERS = 200_000
 Scope: TypeAlias = ChainMap[str, str]
 Variables: TypeAlias = Mapping[str, int]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_COMMON_KEYS = ("name", "type", "from", "trainable")
+_COMMON_KEYS = ("name", "type", "from", "trainable", "share")
 _REPEAT_KEYS = ("repeat", "index", "layers", "name", "from")
 _USE_KEYS = ("block", "with", "name", "from")
 
@@ -30,6 +30,7 @@ class LayerEntry:
     type: str
     sources: tuple[str, ...]
     trainable: bool
+    shares: str | None
     options: Located
     type_where: str
 
@@ -180,22 +181,23 @@ class _Unroller:
         references = given.value if isinstance(given.value, list) else [given]
         if not references:
             raise given.error("from needs at least one name")
-        resolved = []
-        for reference in references:
-            wanted = reference.value
-            if not isinstance(wanted, str):
-                raise reference.error(f"from must be a layer's name or a list of names, not {describe(wanted)}")
-            if wanted not in block.scope:
-                if wanted == node.value.get("name", Located(None, "")).value:
-                    raise reference.error(f"{wanted!r} cannot read itself: the network would have a cycle")
-                if wanted in block.later:
-                    raise reference.error(
-                        f"{wanted!r} stands further down ({block.later[wanted]}): a layer may only read what is "
-                        "above it, so that the network has no cycle; move it up or refer to another layer"
-                    )
-                raise reference.error(f"from: there is no layer or input {wanted!r}{nearest(wanted, block.scope)}")
-            resolved.append(block.scope[wanted])
-        return tuple(resolved)
+        return tuple(self._resolve(reference, node, block) for reference in references)
+
+    def _resolve(self, reference: Located, node: Located, block: _Block) -> str:
+        """Return the full name of what a layer refers to."""
+        wanted = reference.value
+        if not isinstance(wanted, str):
+            raise reference.error(f"a reference must be a layer's name, not {describe(wanted)}")
+        if wanted in block.scope:
+            return block.scope[wanted]
+        if wanted == node.value.get("name", Located(None, "")).value:
+            raise reference.error(f"{wanted!r} cannot refer to itself: the network would have a cycle")
+        if wanted in block.later:
+            raise reference.error(
+                f"{wanted!r} stands further down ({block.later[wanted]}): a layer may only read what is "
+                "above it, so that the network has no cycle; move it up or refer to another layer"
+            )
+        raise reference.error(f"there is no layer or input {wanted!r} here{nearest(wanted, block.scope)}")
 
     def _layer(self, node: Located, position: int, previous: str | None, block: _Block) -> str:
         kind = node.value.get("type")
@@ -208,7 +210,8 @@ class _Unroller:
         trainable = Bool().read(node.value["trainable"], "trainable") if "trainable" in node.value else True
         own = {key: value for key, value in node.value.items() if key not in _COMMON_KEYS}
         options = substitute(Located(own, node.where, node.keys), block.variables)
-        self.entries.append(LayerEntry(full, kind.value, sources, trainable, options, kind.where))
+        shares = self._resolve(node.value["share"], node, block) if "share" in node.value else None
+        self.entries.append(LayerEntry(full, kind.value, sources, trainable, shares, options, kind.where))
         if len(self.entries) > MAX_LAYERS:
             raise node.error(f"the network has over {MAX_LAYERS:,} layers")
         block.scope[short] = full

@@ -30,7 +30,10 @@ class Emitter:
                 self.values[node.index] = hold(node.symbol, (batch, *node.shape), ("input", node.label))
                 continue
             for name, shape in node.layer.parameters.items():
-                self._named[node.index, name] = hold(f"{name}[{node.number}]", shape, ("parameter", node.index, name))
+                key = node.key(name)
+                if key not in self._named:
+                    self._named[key] = hold(f"{name}[{node.number}]", shape, ("parameter", *key))
+                self._named[node.index, name] = self._named[key]
             for name, shape in node.layer.constants.items():
                 symbol = f"{name}[{node.number}]"
                 self._named[node.index, name] = hold(symbol, (batch, *shape), ("constant", node.index, name))

@@ -7,13 +7,17 @@ import tracemalloc
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradcost.counting import CountingArray, Meter
 from gradcost.formula import Counts
-from gradcost.graph import Graph
+from gradcost.graph import Graph, Node
 from gradcost.numerics import Array, np
 from gradcost.strategies.program import Arrays, Plan, Step
+from gradcost.units import Shape
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
 
 Gradients = Mapping[tuple[int, str], Array]
 
@@ -28,15 +32,24 @@ class Data:
         self.arrays: dict[tuple[object, ...], Array] = {("one",): np.ones(1, graph.dtype)}
         for node in graph.nodes:
             if node.layer is None:
-                self._keep(("input", node.label), rng.standard_normal((graph.batch, *node.shape)))
+                self._input(node, (graph.batch, *node.shape), rng)
                 continue
             for name in node.layer.parameters:
-                self._keep(("parameter", node.index, name), node.layer.initial(name, rng))
+                if name not in node.shared:
+                    self._keep(("parameter", node.index, name), node.layer.initial(name, rng))
             batched = {name: (graph.batch, *shape) for name, shape in node.layer.constants.items()}
             for name, shape in {**batched, **node.layer.statistics}.items():
                 self._keep(("constant", node.index, name), node.layer.constant(name, shape, rng))
         if graph.loss.needs_target:
             self._keep(("target",), graph.loss.target(graph.batch, rng))
+
+    def _input(self, node: Node, shape: Shape, rng: Generator) -> None:
+        if node.vocabulary is None:
+            self._keep(("input", node.label), rng.standard_normal(shape))
+            return
+        # Tokens are as wide as the network's own numbers, so that every element is of one size.
+        dtype = np.dtype(f"int{8 * self.graph.item_bytes}")
+        self.arrays["input", node.label] = rng.integers(0, node.vocabulary, shape, dtype)
 
     def _keep(self, key: tuple[object, ...], values: Array) -> None:
         self.arrays[key] = np.ascontiguousarray(values, dtype=self.graph.dtype)

@@ -18,7 +18,7 @@ from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
 from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.forward_jacobian import contract_parameter, parameter_births
 from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
-from gradcost.strategies.reverse import cotangent_symbol, parameter_gradients
+from gradcost.strategies.reverse import Gradients, cotangent_symbol, parameter_gradients
 
 DENSE = Cost(macs="B*N*n", additions="B*(N-1)*n")
 COMPACT = Cost(products="B*N")
@@ -39,18 +39,18 @@ def plan(graph: Graph) -> Plan:
 
     carried = accumulate_forward(pusher, births)
     cotangent = emitter.cotangent()
-    gradients: dict[tuple[int, str], Buffer] = {}
+    gradients: Gradients = {}
     for index, (node, name) in enumerate(owners):
         columns = carried.find(index)
         if name is not None:
-            gradients[node.index, name] = contract_parameter(emitter, node, name, cotangent, columns)
+            contract_parameter(emitter, node, name, cotangent, columns, gradients)
             continue
         delta = Buffer(cotangent_symbol(node), emitter.shaped(node))
         if isinstance(columns, Compact):
             _contract_compact(emitter, node, cotangent, columns.buffer, delta)
         else:
             _contract_dense(emitter, node, cotangent, *columns, delta)
-        gradients.update(parameter_gradients(emitter, node, delta))
+        parameter_gradients(emitter, node, delta, gradients)
     return Plan([Segment(emitter.program)], gradients)
 
 

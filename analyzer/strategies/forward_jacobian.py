@@ -5,6 +5,7 @@ There is no backward walk: once the output is reached, dL/dW[j] = dL/da[L] . da[
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 from gradcost.formula import Cost, Dims, Term
@@ -13,6 +14,7 @@ from gradcost.numerics import np
 from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
 from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
+from gradcost.strategies.reverse import Gradients, add_gradient, new_gradient
 
 DENSE = Cost(macs="B*N*p", additions="(B*N-1)*p")
 COMPACT = Cost(macs="B*S*p", additions="(B*S-1)*p")
@@ -31,37 +33,51 @@ def plan(graph: Graph) -> Plan:
 
     carried = accumulate_forward(pusher, births)
     cotangent = emitter.cotangent()
-    gradients = {}
+    gradients: Gradients = {}
     for index, (node, name) in enumerate(owners):
-        gradients[node.index, name] = contract_parameter(emitter, node, name, cotangent, carried.find(index))
+        contract_parameter(emitter, node, name, cotangent, carried.find(index), gradients)
     return Plan([Segment(emitter.program)], gradients)
 
 
 def parameter_births(pusher: Pusher, node: Node) -> tuple[Compact, ...]:
     """Emit the births of a node's parameters: their Jacobians are diagonal in the layer's units."""
-    axis = node.op.unit_axis % len(node.shape)
     born = []
     for name in node.own_parameters:
-        shape = node.op.parameters[name]
-        rest = prod(shape[1:])
+        shape, axes = node.op.birth_shape(name), node.op.birth_axes(name)
+        rest = prod(shape) // prod(node.shape[slice(*axes)])
         birth = pusher.give_birth(f"{name}[{node.number}]", shape)
         made = pusher.new_compact(node, birth, rest)
         pusher.emitter.birth(node, name, made)
-        rest_name = node.dims.names["m"] if len(shape) > 1 else None
-        born.append(Compact(birth, made, (axis, axis + 1), rest, rest_name))
+        born.append(Compact(birth, made, axes, rest, node.dims.names["m"] if rest > 1 or len(shape) > 1 else None))
     return tuple(born)
 
 
 def contract_parameter(
-    emitter: Emitter, node: Node, name: str, cotangent: Buffer, columns: tuple[Buffer, tuple[int, int]] | Compact
-) -> Buffer:
-    """Emit dL/dW[j] = sum over samples and outputs of dL/da[L] da[L]/dW[j], and return its buffer."""
-    gradient = Buffer(f"dL/d{name}[{node.number}]", node.op.parameters[name], held=True)
+    emitter: Emitter,
+    node: Node,
+    name: str,
+    cotangent: Buffer,
+    columns: tuple[Buffer, tuple[int, int]] | Compact,
+    gradients: Gradients,
+) -> None:
+    """Emit dL/dW[j] = sum over samples and outputs of dL/da[L] da[L]/dW[j]."""
+    gradient = new_gradient(node, name, gradients)
+    ordered = node.op.birth_shape(name) == gradient.shape
+    found = gradient if ordered else Buffer(f"{gradient.symbol}^T", node.op.birth_shape(name))
     if isinstance(columns, Compact):
-        _contract_compact(emitter, node, cotangent, columns, gradient)
+        _contract_compact(emitter, node, cotangent, columns, found)
     else:
-        _contract_dense(emitter, node, cotangent, *columns, gradient)
-    return gradient
+        _contract_dense(emitter, node, cotangent, *columns, found)
+    if not ordered:
+        emitter.program.step(node.label, "contraction", _transpose(found, gradient), touches=(found,), makes=gradient)
+    add_gradient(emitter, node, name, gradient, gradients)
+
+
+def _transpose(found: Buffer, gradient: Buffer) -> Callable[[Arrays], None]:
+    def run(arrays: Arrays) -> None:
+        np.copyto(arrays[gradient], arrays[found].T)
+
+    return run
 
 
 def _contract_dense(
@@ -113,5 +129,5 @@ def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, part: Com
 def _size_name(node: Node, gradient: Buffer) -> str:
     """Write a parameter's size in the network's symbols: ``n1*n0`` for W[1]."""
     names = node.dims.names
-    own = names.get("n", "p")
-    return f"{own}*{names['m']}" if len(gradient.shape) > 1 else own
+    parts = [names[symbol] for symbol, _ in zip("nm", gradient.shape, strict=False) if symbol in names]
+    return "*".join(parts) if len(parts) == min(len(gradient.shape), 2) else f"p{node.number}"

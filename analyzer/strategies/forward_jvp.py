@@ -7,6 +7,7 @@ gradient. This is what a ``jacfwd`` over all parameters computes, k columns at a
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 from math import prod
 
 from gradcost.formula import Cost, Dims, Term
@@ -35,7 +36,8 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
     emitter = Emitter(graph)
     pusher = Pusher(emitter, phase="tangent")
     columns = pusher.nothing.with_birth(pusher.give_birth("v", (tangents,)))
-    program, first = emitter.program, 0
+    program = emitter.program
+    firsts = dict(zip(graph.trained, accumulate(map(prod, graph.trained.values()), initial=0), strict=False))
     for node in graph.nodes:
         if node.layer is None:
             continue
@@ -48,9 +50,8 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
             program.step(node.label, "tangent", _fill_zero(stack), makes=stack)
         for name in node.own_parameters:
             seed = Buffer(f"v:{name}[{node.number}]", (tangents, *node.op.parameters[name]))
-            program.step(node.label, "seed", _seed(seed, first, program.cursor), makes=seed)
+            program.step(node.label, "seed", _seed(seed, firsts[node.key(name)], program.cursor), makes=seed)
             emitter.call(node, "tangent", f"jvp_{name}", (seed,), into=stack, sizes={"K": tangents}, names={"K": "K"})
-            first += seed.elements // tangents
         pusher.carried[node.index] = Carried(columns, stack)
     emitter.loss()
     final = pusher.carried[graph.output.index].stack

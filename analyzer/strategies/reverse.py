@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TypeAlias
 
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Elementwise, Graph, Join, Node, View
@@ -11,6 +11,7 @@ from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
 
 SUM = Cost(additions="B*N")
+Gradients: TypeAlias = dict[tuple[int, str], Buffer]
 
 
 def plan(graph: Graph) -> Plan:
@@ -24,14 +25,14 @@ def plan(graph: Graph) -> Plan:
     return Plan([Segment(emitter.program)], gradients)
 
 
-def pull_back(emitter: Emitter, cotangents: dict[int, Buffer]) -> Mapping[tuple[int, str], Buffer]:
+def pull_back(emitter: Emitter, cotangents: dict[int, Buffer]) -> Gradients:
     """Emit the walk from the given cotangents to the gradient of each trained parameter."""
-    gradients: dict[tuple[int, str], Buffer] = {}
+    gradients: Gradients = {}
     for node in reversed(emitter.graph.nodes):
         if not node.active:
             continue
         cotangent = cotangents.pop(node.index)
-        gradients.update(parameter_gradients(emitter, node, cotangent))
+        parameter_gradients(emitter, node, cotangent, gradients)
         for index, source in enumerate(node.sources):
             if emitter.graph.nodes[source].active:
                 pulled = _pull(emitter, node, index, cotangent)
@@ -40,14 +41,31 @@ def pull_back(emitter: Emitter, cotangents: dict[int, Buffer]) -> Mapping[tuple[
     return gradients
 
 
-def parameter_gradients(emitter: Emitter, node: Node, cotangent: Buffer) -> Mapping[tuple[int, str], Buffer]:
+def parameter_gradients(emitter: Emitter, node: Node, cotangent: Buffer, gradients: Gradients) -> None:
     """Emit the gradients of a node's own parameters from the cotangent of its output."""
-    gradients = {}
     for name in node.own_parameters:
-        gradient = Buffer(f"dL/d{name}[{node.number}]", node.op.parameters[name], held=True)
+        gradient = new_gradient(node, name, gradients)
         emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient)
-        gradients[node.index, name] = gradient
-    return gradients
+        add_gradient(emitter, node, name, gradient, gradients)
+
+
+def new_gradient(node: Node, name: str, gradients: Gradients) -> Buffer:
+    """Return the buffer of a parameter's gradient, which is kept to the end if it is the parameter's first."""
+    key = node.key(name)
+    return Buffer(f"dL/d{name}[{node.number}]", node.op.parameters[name], held=key not in gradients)
+
+
+def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
+    """Keep a gradient; emit its sum with that of another layer which shares the parameter."""
+    held = gradients.setdefault(node.key(name), gradient)
+    if held is gradient:
+        return
+
+    def run(arrays: Arrays) -> None:
+        np.add(arrays[held], arrays[gradient], out=arrays[held])
+
+    term = Term(Cost(additions="p"), Dims({"p": gradient.elements}, {"p": f"p{node.number}"}))
+    emitter.program.step(node.label, "gradient", run, touches=(held, gradient), term=term)
 
 
 def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
