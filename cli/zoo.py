@@ -38,6 +38,6 @@ def render_zoo() -> None:
     console = Console(highlight=False, markup=False, width=max(Console().width, 112))
     console.print(table)
     console.print(Text("Batch 1. Multiplies and peak memory of each strategy's gradient; MACs of the primal alone."))
-    console.print(Text("Published: parameters exactly; MACs of convolutions and dense layers, rounded, as stated by:"))
+    console.print(Text("Published: parameters exactly, MACs rounded, as stated by:"))
     for source in dict.fromkeys(published.source for published in PUBLISHED.values()):
         console.print(Text(f"  {source}"))

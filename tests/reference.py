@@ -80,9 +80,21 @@ def _batchnorm(node: Any, xs: list[Any], p: Mapping[str, Any], constants: Mappin
 FORWARD: dict[str, Callable[..., Any]] = {
     "Dense": _dense,
     "LayerNorm": _layernorm,
+    "RmsNorm": lambda node, xs, p, c: (
+        xs[0] / anp.sqrt(anp.mean(xs[0] ** 2, axis=-1, keepdims=True) + node.op.eps) * p["gamma"]
+    ),
     "Reshape": _reshape,
     "Identity": _reshape,
     "Conv2d": _conv2d,
+    "Embedding": lambda node, xs, p, c: p["W"][xs[0]],
+    "Positional": lambda node, xs, p, c: xs[0] + p["P"],
+    "ClassToken": lambda node, xs, p, c: anp.concatenate([anp.ones((xs[0].shape[0], 1, 1)) * p["c"], xs[0]], axis=1),
+    "Permute": lambda node, xs, p, c: anp.transpose(xs[0], (0, *(axis + 1 for axis in node.op.order))),
+    "Slice": lambda node, xs, p, c: xs[0][node.op.where],
+    "Scale": lambda node, xs, p, c: node.op.factor * xs[0],
+    "CausalSoftmax": lambda node, xs, p, c: _softmax(xs[0] + c["mask"]),
+    "Scores": lambda node, xs, p, c: anp.einsum("bhid,bhjd->bhij", xs[0], xs[1]),
+    "Weighted": lambda node, xs, p, c: anp.einsum("bhij,bhjd->bhid", xs[0], xs[1]),
     "BatchNorm": _batchnorm,
     "MaxPool": lambda node, xs, p, c: _over_windows(node, xs[0], -1e30, lambda w: anp.max(w, axis=(2, 3))),
     "AvgPool": lambda node, xs, p, c: _over_windows(node, xs[0], 0.0, lambda w: anp.mean(w, axis=(2, 3))),

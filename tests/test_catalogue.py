@@ -26,6 +26,7 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
         ([1, 4, 5], {"kernel": [2, 3], "stride": [1, 2], "padding": "same"}),
     ],
     "batchnorm": [([3], {}), ([2, 3, 2], {"activation": "relu"}), ([2, 3], {"trainable": False})],
+    "class_token": [([2, 3], {})],
     "concat": [([4], {"from": ["h", "input"]}), ([2, 3], {"from": ["input", "h"], "axis": 0})],
     "conv1d": [
         ([2, 6], {"filters": 3, "kernel": 3, "stride": 2, "padding": 1}),
@@ -50,8 +51,19 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
         ([1, 5, 5], {"kernel": 3, "stride": 1, "padding": "same"}),
     ],
     "mean": [([2, 3], {"axis": 0}), ([2, 3, 2], {"axis": 1})],
+    "multi_head_attention": [
+        ([3, 4], {"heads": 2}),
+        ([3, 4], {"heads": 2, "causal": True, "bias": False}),
+        ([3, 4], {"heads": 4, "kv_heads": 2, "causal": True}),
+        ([3, 4], {"heads": 2, "head_units": 3, "from": ["h", "input"]}),
+        ([2, 2], {"heads": 1, "from": ["input", "h"], "trainable": False}),
+    ],
     "multiply": [([4], {"from": ["h", "input"]}), ([2, 3], {"from": ["h", "h", "h"]})],
+    "permute": [([2, 3], {"order": [1, 0]}), ([2, 3, 4], {"order": [2, 0, 1]})],
+    "positional": [([4], {}), ([2, 3], {})],
     "reshape": [([2, 3], {"shape": [3, 1, 2]})],
+    "rmsnorm": [([4], {}), ([2, 3], {"eps": 0.1}), ([2, 3], {"trainable": False})],
+    "slice": [([4], {"start": 1, "stop": 3}), ([2, 3], {"axis": 1, "start": 2}), ([3, 2, 2], {"stop": 2})],
 }
 EACH = [
     (kind, shape, options, before)
@@ -63,7 +75,7 @@ EACH = [
 
 
 def test_no_type_is_left_out() -> None:
-    assert CASES.keys() == LAYER_TYPES.keys()
+    assert {*CASES, "embedding"} == LAYER_TYPES.keys()
 
 
 @pytest.mark.parametrize(("kind", "shape", "options", "born_before"), EACH)
@@ -109,3 +121,54 @@ def assert_proved(
                 np.testing.assert_allclose(
                     measurement.gradients[key], values, rtol=tolerance, atol=tolerance * top, err_msg=f"{name} {key}"
                 )
+
+
+@pytest.mark.parametrize(("dtype", "batch"), [("float64", 1), ("float64", 3), ("float32", 2)])
+@pytest.mark.parametrize("tied", [False, True])
+def test_embedding(tied: bool, dtype: str, batch: int) -> None:
+    """Tokens, and a head that is the embedding's transpose: counted once, its gradients summed."""
+    head = {"units": 5, "bias": True, "share": "table"} if tied else {"units": 5}
+    spec = {
+        "batch": batch,
+        "dtype": dtype,
+        "input": {"shape": [4], "vocabulary": 5},
+        "layers": [
+            {"name": "table", "type": "embedding", "units": 3},
+            {"type": "activation", "activation": "tanh"},
+            {"type": "dense", "units": 3},
+            {"name": "head", "type": "dense", **head},
+        ],
+        "loss": "softmax_ce",
+    }
+    network = gradcost.load(spec)
+    assert network.parameters == 5 * 3 + 12 + 5 + (0 if tied else 15)
+    data = Data(network)
+    tolerance = 1e-10 if dtype == "float64" else 1e-4
+    assert_proved(network, data, gradients(network, data), tolerance=tolerance, chunks=(1, 4))
+
+
+@pytest.mark.parametrize(("dtype", "batch"), [("float64", 1), ("float64", 3), ("float32", 2)])
+@pytest.mark.parametrize("between", [["dense"], ["dense", "other"], [], ["layernorm", "dense"]])
+def test_shared_weights(between: list[str], dtype: str, batch: int) -> None:
+    """One dense layer used again and again: counted once, its gradients summed, its Jacobian carried once."""
+    dense: dict[str, Any] = {"type": "dense", "units": 3, "share": "first", "activation": "tanh"}
+    kinds = {"dense": dense, "other": {"type": "dense", "units": 3}, "layernorm": {"type": "layernorm"}}
+    spec = {
+        "batch": batch,
+        "dtype": dtype,
+        "input": {"shape": [3]},
+        "layers": [
+            {"name": "first", "type": "dense", "units": 3},
+            *(kinds[kind] for kind in between),
+            {"name": "again", **dense},
+            {"name": "side", **dense, "from": "input"},
+            {"type": "add", "from": ["again", "side"]},
+        ],
+        "loss": "mse",
+    }
+    network = gradcost.load(spec)
+    assert network.trained.keys() >= {(1, "W"), (1, "b")}
+    assert sum(key[0] == 1 for key in network.trained) == 2
+    data = Data(network)
+    tolerance = 1e-10 if dtype == "float64" else 1e-4
+    assert_proved(network, data, gradients(network, data), tolerance=tolerance, chunks=(1, 4))

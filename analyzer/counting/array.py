@@ -2,7 +2,8 @@
 
 Conventions: a multiply-accumulate of (m,k)@(k,n) is mnk multiplies and mn(k-1) additions; subtractions and sign
 changes are additions; maxima and absolute values are comparisons; a reduction of s elements to r is s-r
-operations; allocation, copies and views are no arithmetic. Whatever is in none of the tables is an error.
+operations, a scatter (ufunc.at) one for each value; allocation, copies, lookups and views are no arithmetic.
+Whatever is in none of the tables is an error.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ ELEMENTWISE = {
     "absolute": "comparisons",
 }
 REDUCTIONS = {"add": "additions", "maximum": "comparisons"}
-ALLOCATIONS = {"empty_like", "zeros_like"}
+SCATTERS = {"add"}
+ALLOCATIONS = {"empty_like", "zeros_like", "take"}
 VIEWS = {"broadcast_to"}
 MOVES = {"copyto"}
 UNDERSTOOD = {"out", "axis", "keepdims", "casting"}
@@ -106,7 +108,11 @@ class CountingArray(NDArrayOperatorsMixin):
         if target is not None:
             kwargs["out"] = self._unwrap(target)
         result = getattr(ufunc, method)(*operands, **kwargs)
-        row, size = self.meter.row, result.size
+        row = self.meter.row
+        if method == "at":  # a scatter: it writes into its first operand and returns nothing
+            row[category] += operands[2].size
+            return None
+        size = result.size
         if category == "macs":
             inner = operands[0].shape[-1]
             row["macs"] += size * inner
@@ -124,6 +130,8 @@ class CountingArray(NDArrayOperatorsMixin):
         result = func(*(self._unwrap(arg) for arg in args), **{k: self._unwrap(v) for k, v in kwargs.items()})
         if name in MOVES:
             return None
+        if kwargs.get("out") is not None:
+            return kwargs["out"]
         return CountingArray(result, self.meter) if name in ALLOCATIONS else args[0]._view(result)
 
     def _view(self, result: np.ndarray[Any, Any]) -> CountingArray:
@@ -142,6 +150,6 @@ def _category(name: str, method: str) -> str:
     """Return what a ufunc counts as, or refuse it."""
     if method == "__call__" and name in ELEMENTWISE:
         return ELEMENTWISE[name]
-    if method == "reduce" and name in REDUCTIONS:
+    if (method == "reduce" and name in REDUCTIONS) or (method == "at" and name in SCATTERS):
         return REDUCTIONS[name]
     raise UncountedOperationError(f"numpy.{name}{'' if method == '__call__' else '.' + method} has no counting rule")

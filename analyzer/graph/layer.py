@@ -156,11 +156,16 @@ class Join(Layer):
 
     ``jvp_first(at, index, t, out)`` writes the contribution of input ``index`` to a block of tangent columns that no
     other input has written, ``jvp_more`` adds to one; ``clears`` says that the block must be zero before.
-    ``vjp_i(at, index, g, out)`` pulls the cotangent to input ``index``; where ``passes`` is true, it is ``g`` itself.
+    ``vjp_i(at, index, g, out)``, or what ``vjp_rule(index)`` names, pulls the cotangent to input ``index``; where
+    ``passes`` is true, it is ``g`` itself.
     """
 
     clears: ClassVar[bool] = False
     passes: ClassVar[bool] = False
+
+    def vjp_rule(self, index: int) -> str:
+        """Return the name of the rule that pulls the cotangent to input ``index``."""
+        return "vjp_i"
 
 
 class Loss:

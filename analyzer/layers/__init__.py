@@ -5,16 +5,21 @@ from __future__ import annotations
 from gradcost.graph import LayerType, Loss
 from gradcost.layers.activations import ACTIVATION
 from gradcost.layers.add import ADD
+from gradcost.layers.attention import MULTI_HEAD_ATTENTION
 from gradcost.layers.batchnorm import BATCHNORM
 from gradcost.layers.concat import CONCAT
 from gradcost.layers.conv import CONV1D, CONV2D
 from gradcost.layers.dense import DENSE
 from gradcost.layers.dropout import DROPOUT
+from gradcost.layers.embedding import EMBEDDING
 from gradcost.layers.layernorm import LAYERNORM
 from gradcost.layers.losses import BinaryCrossEntropy, MeanSquaredError, NoLoss, SoftmaxCrossEntropy
 from gradcost.layers.mean import GLOBAL_AVG_POOL, MEAN
+from gradcost.layers.moves import PERMUTE, SLICE
 from gradcost.layers.multiply import MULTIPLY
 from gradcost.layers.pooling import AVG_POOL, MAX_POOL
+from gradcost.layers.positional import CLASS_TOKEN, POSITIONAL
+from gradcost.layers.rmsnorm import RMSNORM
 from gradcost.layers.views import FLATTEN, RESHAPE
 
 _TYPES = (
@@ -22,18 +27,25 @@ _TYPES = (
     ADD,
     AVG_POOL,
     BATCHNORM,
+    CLASS_TOKEN,
     CONCAT,
     CONV1D,
     CONV2D,
     DENSE,
     DROPOUT,
+    EMBEDDING,
     FLATTEN,
     GLOBAL_AVG_POOL,
     LAYERNORM,
     MAX_POOL,
     MEAN,
     MULTIPLY,
+    MULTI_HEAD_ATTENTION,
+    PERMUTE,
+    POSITIONAL,
     RESHAPE,
+    RMSNORM,
+    SLICE,
 )
 LAYER_TYPES: dict[str, LayerType] = {kind.name: kind for kind in _TYPES}
 

@@ -129,6 +129,17 @@ class Sizes(Field):
 
 
 @dataclass(frozen=True, slots=True)
+class Order(Field):
+    """Axes in some order."""
+
+    def read(self, node: Located, name: str) -> tuple[int, ...]:
+        """Read a list of axes."""
+        if not isinstance(node.value, list) or not 1 <= len(node.value) <= 8:
+            raise node.error(f"{name} must be a list of axes such as [1, 0, 2], not {describe(node.value)}")
+        return tuple(Int(minimum=0, maximum=7).read(item, f"each axis of {name}") for item in node.value)
+
+
+@dataclass(frozen=True, slots=True)
 class Pair(Field):
     """A size for both spatial axes: one whole number, or a list of two."""
 

@@ -9,16 +9,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Elementwise, Join, Node, View
-from gradcost.numerics import Array
+from gradcost.numerics import Array, np
 from gradcost.strategies.columns import Birth, Columns, union
 from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.program import Arrays, Buffer
+from gradcost.units import Shape
+
+BIRTH = Cost(additions="B*J")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,10 @@ class Carried:
             if part.birth == birth:
                 return part
         assert self.stack is not None
-        return self.stack, self.columns.span(birth)
+        return self.stack, self.columns.place(birth)
 
     def all_columns(self) -> Columns:
-        """Return the columns with those of the compact births, which come last."""
+        """Return the columns with those of the compact births."""
         columns = self.columns
         for part in self.compact:
             columns = columns.with_birth(part.birth)
@@ -91,6 +95,7 @@ class Pusher:
         self.emitter = emitter
         self.births: list[Birth] = []
         self.carried: dict[int, Carried] = {}
+        self._of_parameter: dict[tuple[tuple[int, str], Shape], int] = {}
         self.phase = phase
 
     @property
@@ -98,7 +103,18 @@ class Pusher:
         """No columns."""
         return Columns(self.births, 0, 0)
 
-    def give_birth(self, symbol: str, shape: tuple[int, ...]) -> int:
+    def birth_of(self, node: Node, name: str) -> int:
+        """Return the birth of a parameter: that of the first layer that has it, where several share it.
+
+        Layers that order its columns differently, an embedding and a dense layer, cannot share the birth.
+        """
+        shape = node.op.birth_shape(name)
+        key = (node.key(name), shape)
+        if key not in self._of_parameter:
+            self._of_parameter[key] = self.give_birth(f"{name}[{node.number}]", shape)
+        return self._of_parameter[key]
+
+    def give_birth(self, symbol: str, shape: Shape) -> int:
         """Register the next birth and return its index."""
         start = self.births[-1].start + self.births[-1].width if self.births else 0
         self.births.append(Birth(symbol, shape, start, prod(shape)))
@@ -118,6 +134,38 @@ class Pusher:
         if isinstance(node.op, View):
             return self._rename(node, carried)
         return self._dense(node, carried)
+
+    def join_births(self, node: Node, carried: Carried, born: Sequence[Compact]) -> Carried:
+        """Add the births of a node's own parameters to what was pushed to it.
+
+        A parameter that a layer above shares is carried already: its birth here is added to those columns. This is the
+        update of RTRL (Williams & Zipser 1989), where every step of time shares its weights.
+        """
+        before = carried.all_columns()
+        fresh = []
+        for part in sorted(born, key=lambda part: part.birth):
+            if before.holds(part.birth):
+                if any(part.birth == other.birth for other in carried.compact):
+                    carried = self._all_dense(node, carried, node)
+                self._add_birth(node, carried, part)
+            else:
+                fresh.append(part)
+        joined = replace(carried, compact=(*carried.compact, *fresh))
+        in_order = not fresh or before.bits >> fresh[0].birth == 0
+        return joined if in_order else self._all_dense(node, joined, node)
+
+    def _add_birth(self, node: Node, carried: Carried, part: Compact) -> None:
+        stack = carried.stack
+        assert stack is not None
+        start, _ = carried.columns.place(part.birth)
+
+        def run(arrays: Arrays) -> None:
+            for entries, values in _diagonal(arrays[stack], start, arrays[part.buffer], part):
+                np.add(entries, values, out=entries)
+
+        size = part.buffer.elements // self.emitter.graph.batch
+        term = Term(BIRTH, Dims({"B": self.emitter.graph.batch, "J": size}, {"B": "B", "J": f"J{node.number}"}))
+        self.emitter.program.step(node.label, "birth", run, touches=(stack, part.buffer), term=term)
 
     def new_stack(self, node: Node, columns: Columns) -> Buffer:
         """Return a buffer for dense columns at a node."""
@@ -148,7 +196,7 @@ class Pusher:
         """Views: the stack is viewed; so is a compact Jacobian that is diagonal in all axes, others become dense."""
         rank = len(self.emitter.graph.nodes[node.sources[0]].shape)
         if any(part.axes != (0, rank) for part in carried.compact):
-            carried = self._all_dense(node, carried)
+            carried = self._all_dense(node, carried, self.emitter.graph.nodes[node.sources[0]])
         stack = None
         if carried.stack is not None:
             stack = self.new_stack(node, carried.columns)
@@ -165,7 +213,7 @@ class Pusher:
         emitter = self.emitter
         last = (len(node.op.inputs[0]) - 1, len(node.op.inputs[0]))
         if not all(part.axes == last and hasattr(node.op, "jvp_compact") for part in carried.compact):
-            carried = self._all_dense(node, carried)
+            carried = self._all_dense(node, carried, self.emitter.graph.nodes[node.sources[0]])
         columns = carried.all_columns()
         stack = self.new_stack(node, columns)
         calls = []
@@ -192,7 +240,8 @@ class Pusher:
         """Joins: each input's columns go into those of the union; where two inputs share a birth, they add up."""
         emitter, layer = self.emitter, node.op
         assert isinstance(layer, Join)
-        dense = [self._all_dense(node, self.carried[node.sources[i]]) for i in active]
+        sources = [node.sources[i] for i in active]
+        dense = [self._all_dense(node, self.carried[i], self.emitter.graph.nodes[i]) for i in sources]
         columns, runs = union([part.columns for part in dense])
         stack = self.new_stack(node, columns)
         if layer.clears:
@@ -217,25 +266,26 @@ class Pusher:
                 fresh = False
         return Carried(columns, stack)
 
-    def _all_dense(self, node: Node, carried: Carried) -> Carried:
-        """Emit the compact Jacobians as columns of the stack, in front of a layer that cannot keep their structure."""
+    def _all_dense(self, node: Node, carried: Carried, source: Node) -> Carried:
+        """Emit the compact Jacobians of ``source`` as columns of its stack, where ``node`` cannot keep them so."""
         if not carried.compact:
             return carried
-        source = self.emitter.graph.nodes[node.sources[0]]
         columns = carried.all_columns()
         stack = Buffer(f"d{source.symbol}/d*", (*carried.compact[0].buffer.shape[:-1], columns.width), columns=columns)
-        old, width = carried.stack, carried.columns.width
-        parts = [(part, self.births[part.birth].width) for part in carried.compact]
+        old = carried.stack
+        _, runs = union([carried.columns, columns])
+        kept = [(run.columns, dict(run.holders)[0]) for run in runs if 0 in dict(run.holders)]
+        places = [(part, columns.place(part.birth)[0]) for part in carried.compact]
 
         def run(arrays: Arrays) -> None:
             whole = arrays[stack]
             whole[...] = 0.0
-            if old is not None:
-                whole[..., :width] = arrays[old]
-            start = width
-            for part, size in parts:
-                _write_diagonal(whole, start, arrays[part.buffer], part)
-                start += size
+            for here, there in kept:
+                assert old is not None
+                whole[..., slice(*here)] = arrays[old][..., slice(*there)]
+            for part, start in places:
+                for entries, values in _diagonal(whole, start, arrays[part.buffer], part):
+                    np.copyto(entries, values)
 
         touches = [part.buffer for part in carried.compact] + ([old] if old else [])
         self.emitter.program.step(node.label, "densify", run, touches=touches, makes=stack)
@@ -255,7 +305,7 @@ def accumulate_forward(pusher: Pusher, births: Callable[[Node], tuple[Compact, .
         if node.active:
             carried = pusher.push(node)
             born = births(node) if node.own_parameters else ()
-            pusher.carried[node.index] = replace(carried, compact=(*carried.compact, *born))
+            pusher.carried[node.index] = pusher.join_births(node, carried, born)
     emitter.loss()
     return pusher.carried[emitter.graph.output.index]
 
@@ -277,10 +327,10 @@ def _clear(stack: Buffer) -> Callable[[Arrays], None]:
     return run
 
 
-def _write_diagonal(whole: Array, start: int, c: Array, part: Compact) -> None:
-    """Write a compact Jacobian into the columns of ``whole`` from ``start`` on, whose other entries are zero."""
+def _diagonal(whole: Array, start: int, c: Array, part: Compact) -> Iterator[tuple[Array, Array]]:
+    """Yield, unit by unit, where a compact Jacobian stands in dense columns from ``start`` on, and its values."""
     lead, diagonal, trail, rest = part.blocks
     rows, values = whole.reshape(lead, diagonal, trail, whole.shape[-1]), c.reshape(lead, diagonal, trail, rest)
     for k in range(diagonal):
         column = start + k * rest
-        rows[:, k, :, column : column + rest] = values[:, k]
+        yield rows[:, k, :, column : column + rest], values[:, k]

@@ -58,13 +58,21 @@ class Columns:
     width: int
 
     def with_birth(self, index: int) -> Columns:
-        """Return the set and one more birth, the youngest."""
+        """Return the set and one more birth."""
         return Columns(self.births, self.bits | 1 << index, self.width + self.births[index].width)
 
-    def span(self, index: int) -> tuple[int, int]:
-        """Return the place of one birth's columns, for a set that holds all births before it."""
+    def holds(self, index: int) -> bool:
+        """Whether a birth is in the set."""
+        return bool(self.bits >> index & 1)
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Return the span of one birth's columns in the stack."""
+        older = self.bits & ((1 << index) - 1)
         birth = self.births[index]
-        return birth.start, birth.start + birth.width
+        if older == (1 << index) - 1:  # all of them, as at the output
+            return birth.start, birth.start + birth.width
+        start = sum(each.width for each, _ in Columns(self.births, older, 0))
+        return start, start + birth.width
 
     def __iter__(self) -> Iterator[tuple[Birth, tuple[int, int]]]:
         """Yield each birth and its span in the stack."""

@@ -28,19 +28,22 @@ def plan(graph: Graph) -> Plan:
     """Schedule one forward sweep that carries da[l]/dz[j], the loss, and each layer's contraction and gradient."""
     emitter = Emitter(graph)
     pusher = Pusher(emitter)
-    owners: list[tuple[Node, str | None]] = []  # a node and its parameter, or None for its value
+    owners: dict[int, tuple[Node, str | None]] = {}  # of each birth: a node and its parameter, or None for its value
 
     def births(node: Node) -> tuple[Compact, ...]:
         if sum(prod(node.op.parameters[name]) for name in node.own_parameters) < prod(node.shape):
-            owners.extend((node, name) for name in node.own_parameters)
-            return parameter_births(pusher, node)
-        owners.append((node, None))
-        return (_birth(pusher, node),)
+            born = parameter_births(pusher, node)
+            for part, name in zip(born, node.own_parameters, strict=True):
+                owners.setdefault(part.birth, (node, name))
+            return born
+        identity = _birth(pusher, node)
+        owners[identity.birth] = (node, None)
+        return (identity,)
 
     carried = accumulate_forward(pusher, births)
     cotangent = emitter.cotangent()
     gradients: Gradients = {}
-    for index, (node, name) in enumerate(owners):
+    for index, (node, name) in owners.items():
         columns = carried.find(index)
         if name is not None:
             contract_parameter(emitter, node, name, cotangent, columns, gradients)

@@ -25,16 +25,18 @@ def plan(graph: Graph) -> Plan:
     """Schedule one forward sweep that carries the Jacobians, the loss, and the contraction with dL/da[L]."""
     emitter = Emitter(graph)
     pusher = Pusher(emitter)
-    owners: list[tuple[Node, str]] = []
+    owners: dict[int, tuple[Node, str]] = {}
 
     def births(node: Node) -> tuple[Compact, ...]:
-        owners.extend((node, name) for name in node.own_parameters)
-        return parameter_births(pusher, node)
+        born = parameter_births(pusher, node)
+        for part, name in zip(born, node.own_parameters, strict=True):
+            owners.setdefault(part.birth, (node, name))
+        return born
 
     carried = accumulate_forward(pusher, births)
     cotangent = emitter.cotangent()
     gradients: Gradients = {}
-    for index, (node, name) in enumerate(owners):
+    for index, (node, name) in owners.items():
         contract_parameter(emitter, node, name, cotangent, carried.find(index), gradients)
     return Plan([Segment(emitter.program)], gradients)
 
@@ -45,10 +47,10 @@ def parameter_births(pusher: Pusher, node: Node) -> tuple[Compact, ...]:
     for name in node.own_parameters:
         shape, axes = node.op.birth_shape(name), node.op.birth_axes(name)
         rest = prod(shape) // prod(node.shape[slice(*axes)])
-        birth = pusher.give_birth(f"{name}[{node.number}]", shape)
+        birth = pusher.birth_of(node, name)
         made = pusher.new_compact(node, birth, rest)
         pusher.emitter.birth(node, name, made)
-        born.append(Compact(birth, made, axes, rest, node.dims.names["m"] if rest > 1 or len(shape) > 1 else None))
+        born.append(Compact(birth, made, axes, rest, node.dims.names.get("m") if len(shape) > 1 else None))
     return tuple(born)
 
 

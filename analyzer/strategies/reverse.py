@@ -75,7 +75,7 @@ def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer
     if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Join):
-        emitter.call(node, "cotangent", "vjp_i", (cotangent,), makes=pulled, index=index)
+        emitter.call(node, "cotangent", node.op.vjp_rule(index), (cotangent,), makes=pulled, index=index)
     elif isinstance(node.op, Elementwise):
         emitter.derivative(node)
         emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=(cotangent,))
