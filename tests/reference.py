@@ -91,6 +91,7 @@ FORWARD: dict[str, Callable[..., Any]] = {
     "ClassToken": lambda node, xs, p, c: anp.concatenate([anp.ones((xs[0].shape[0], 1, 1)) * p["c"], xs[0]], axis=1),
     "Permute": lambda node, xs, p, c: anp.transpose(xs[0], (0, *(axis + 1 for axis in node.op.order))),
     "Slice": lambda node, xs, p, c: xs[0][node.op.where],
+    "ZeroState": lambda node, xs, p, c: 0.0 * anp.ones((c["batch"], *node.shape)),
     "Scale": lambda node, xs, p, c: node.op.factor * xs[0],
     "CausalSoftmax": lambda node, xs, p, c: _softmax(xs[0] + c["mask"]),
     "Scores": lambda node, xs, p, c: anp.einsum("bhid,bhjd->bhij", xs[0], xs[1]),
@@ -140,6 +141,7 @@ def loss_function(network: gradcost.Network, data: Data) -> Callable[[Parameters
             constants = {
                 name: data.arrays["constant", node.index, name] for name in (*node.op.constants, *node.op.statistics)
             }
+            constants["batch"] = network.batch
             inputs = [values[source] for source in node.sources]
             values[node.index] = FORWARD[type(node.op).__name__](node, inputs, named, constants)
         return LOSS[network.loss.name](values[network.output.index], data.arrays.get(("target",)))

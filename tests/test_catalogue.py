@@ -44,7 +44,9 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
     "dropout": [([4], {"rate": 0.3})],
     "flatten": [([2, 3], {})],
     "global_avg_pool": [([2, 3, 2], {}), ([2, 3], {})],
+    "gru": [([3, 2], {"units": 2}), ([2, 3], {"units": 2, "sequence": True})],
     "layernorm": [([4], {}), ([2, 3], {"trainable": False})],
+    "lstm": [([3, 2], {"units": 2}), ([2, 2], {"units": 3, "sequence": True, "bias": False})],
     "max_pool": [
         ([2, 4, 4], {"kernel": 2}),
         ([2, 5, 4], {"kernel": 3, "stride": 2, "padding": 1}),
@@ -63,6 +65,11 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
     "positional": [([4], {}), ([2, 3], {})],
     "reshape": [([2, 3], {"shape": [3, 1, 2]})],
     "rmsnorm": [([4], {}), ([2, 3], {"eps": 0.1}), ([2, 3], {"trainable": False})],
+    "rnn": [
+        ([4, 2], {"units": 3}),
+        ([3, 2], {"units": 2, "sequence": True, "activation": "relu"}),
+        ([1, 2], {"units": 2, "bias": False}),
+    ],
     "slice": [([4], {"start": 1, "stop": 3}), ([2, 3], {"axis": 1, "start": 2}), ([3, 2, 2], {"stop": 2})],
 }
 EACH = [

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
+import yaml
 
 import gradcost
 from gradcost.configs import read
 
 torch = pytest.importorskip("torch")
 
+TEACHING = ["two_layer", "deep_mlp", "mnist_mlp", "residual_mlp", "two_inputs", "bottleneck"]
+ZOO = ["zoo/alexnet", "zoo/resnet18", "zoo/resnet50", "zoo/mobilenet_v2", "zoo/vgg16", "zoo/vit_b16", "zoo/char_rnn"]
 
-@pytest.mark.parametrize("name", ["two_layer", "deep_mlp", "mnist_mlp", "bottleneck"])
-def test_flop_counter_sees_two_operations_for_each_mac(name: str, tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("name", [*TEACHING, *ZOO])
+def test_flop_counter_sees_two_operations_for_each_mac(name: str) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(read(name))
-    network = gradcost.load(path)
-    modules: list[Any] = []
-    for node in network.nodes:
-        if type(node.layer).__name__ == "Dense":
-            modules += [torch.nn.Linear(node.op.inputs[0][-1], node.shape[-1]), torch.nn.Sigmoid()]
+    from torch_network import step
+
+    network = gradcost.load(yaml.safe_load(read(name)))
     counter = FlopCounterMode(display=False)
     with counter:
-        torch.nn.Sequential(*modules)(torch.zeros(network.batch, *network.nodes[0].shape)).sum().backward()
+        step(network)()
     reverse = gradcost.analyze(network, strategies=["reverse"], measure=False).strategies["reverse"]
     assert counter.get_total_flops() == 2 * reverse.predicted.macs

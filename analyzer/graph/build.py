@@ -53,10 +53,24 @@ class Builder:
             self.nodes.append(node)
             self.outputs[name] = node
 
-    def add(self, layer: Layer, *sources: Node, letter: str = "a") -> Node:
-        """Add one operation to the spec layer that is being built."""
+    def add(
+        self,
+        layer: Layer,
+        *sources: Node,
+        letter: str = "a",
+        share: Node | None = None,
+        step: int | None = None,
+        part: str = "",
+    ) -> Node:
+        """Add one operation to the spec layer that is being built.
+
+        ``share`` names the node whose parameters it uses; the others become attributes of the node.
+        """
         assert self.entry is not None
-        owner, shared = self._owner(layer)
+        if share is None:
+            owner, shared = self._owner(layer)
+        else:
+            owner, shared = share.owner, frozenset(layer.parameters)
         trainable = bool(layer.parameters) and (self.nodes[owner].trainable if shared else self.entry.trainable)
         node = Node(
             index=len(self.nodes),
@@ -75,6 +89,8 @@ class Builder:
             ),
             owner=owner,
             shared=shared,
+            step=step,
+            part=part,
         )
         self.nodes.append(node)
         return node

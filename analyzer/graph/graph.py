@@ -26,6 +26,8 @@ class Node:
         sources: indices of the nodes that it reads.
         owner: index of the node that holds its shared parameters; its own where it shares none.
         shared: the names of those.
+        step: in a recurrent layer, the step of time.
+        part: what tells its parameters from others of the same spec layer.
         vocabulary: of an input that holds tokens, how many there are.
         trainable: whether its parameters get gradients.
         active: whether any trainable parameter stands at or above it.
@@ -43,12 +45,18 @@ class Node:
     dims: Dims
     owner: int
     shared: frozenset[str] = frozenset()
+    step: int | None = None
+    part: str = ""
     vocabulary: int | None = None
 
     @property
     def symbol(self) -> str:
-        """The value's name in formulas: ``a[1]``."""
-        return f"{self.letter}[{self.number}]"
+        """The value's name in formulas: ``a[1]``; ``h[1,5]`` at the fifth step of a recurrent layer."""
+        return f"{self.letter}[{self.number}]" if self.step is None else f"{self.letter}[{self.number},{self.step}]"
+
+    def parameter_symbol(self, name: str) -> str:
+        """Return a parameter's name in formulas: ``W[1]``; ``W[1,h]`` for a recurrent layer's weights of the state."""
+        return f"{name}[{self.number}{self.part}]"
 
     @property
     def op(self) -> Layer:

@@ -59,10 +59,13 @@ class Layer:
         symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a
             symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
+        partial: whether the output depends on a part of the input alone; then ``vjp`` fills zeros around that part, and
+            ``vjp_more(at, g, out)`` adds to it in a cotangent that is there already.
         unit_axis: the axis of the output, without the batch axis, whose entry k alone sees entry k of a parameter's
             first axis.
     """
 
+    partial: ClassVar[bool] = False
     unit_axis: ClassVar[int] = -1
     in_place: ClassVar[bool] = False
 
@@ -94,7 +97,8 @@ class Layer:
     def dims(self, batch: int, out: str, sources: tuple[str, ...]) -> Dims:
         """Return the symbols' values and names for one place in a network."""
         sizes = self.sizes
-        names = {s: text.format_map({"out": out, "in": sources[0]}) for s, text in self.symbol_names.items()}
+        subscripts = {"out": out, "in": sources[0] if sources else ""}
+        names = {symbol: text.format_map(subscripts) for symbol, text in self.symbol_names.items()}
         if len(self.output) == 1 and "N" in names:
             names["N"] = f"n{out}"
         if sizes.get("S", 1) > 1:

@@ -19,6 +19,7 @@ from gradcost.layers.moves import PERMUTE, SLICE
 from gradcost.layers.multiply import MULTIPLY
 from gradcost.layers.pooling import AVG_POOL, MAX_POOL
 from gradcost.layers.positional import CLASS_TOKEN, POSITIONAL
+from gradcost.layers.recurrent import GRU, LSTM, RNN
 from gradcost.layers.rmsnorm import RMSNORM
 from gradcost.layers.views import FLATTEN, RESHAPE
 
@@ -36,7 +37,9 @@ _TYPES = (
     EMBEDDING,
     FLATTEN,
     GLOBAL_AVG_POOL,
+    GRU,
     LAYERNORM,
+    LSTM,
     MAX_POOL,
     MEAN,
     MULTIPLY,
@@ -45,6 +48,7 @@ _TYPES = (
     POSITIONAL,
     RESHAPE,
     RMSNORM,
+    RNN,
     SLICE,
 )
 LAYER_TYPES: dict[str, LayerType] = {kind.name: kind for kind in _TYPES}

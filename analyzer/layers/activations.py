@@ -248,13 +248,13 @@ ACTIVATIONS = (*_ELEMENTWISE, "softmax", "identity")
 ACTIVATION_FIELD = Choice("identity", ACTIVATIONS)
 
 
-def activate(builder: Builder, node: Node, activation: str, **options: float) -> Node:
+def activate(builder: Builder, node: Node, activation: str, *, step: int | None = None, **options: float) -> Node:
     """Add an activation to the layer being built; the identity adds nothing."""
     if activation == "identity":
         return node
     if activation == "softmax":
-        return builder.add(Softmax(node.shape), node)
-    return builder.add(_ELEMENTWISE[activation](node.shape, **options), node)
+        return builder.add(Softmax(node.shape), node, step=step)
+    return builder.add(_ELEMENTWISE[activation](node.shape, **options), node, step=step)
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:

@@ -37,6 +37,8 @@ class Permute(Layer):
 class Slice(Layer):
     """y = the part of x from ``start`` to before ``stop`` along an axis, counted without the batch axis."""
 
+    partial = True
+
     def __init__(self, shape: Shape, axis: int, start: int, stop: int) -> None:
         """Take the input's shape, the axis and the bounds."""
         super().__init__((shape,), (*shape[:axis], stop - start, *shape[axis + 1 :]))
@@ -57,6 +59,12 @@ class Slice(Layer):
         """Put the cotangent in its place, among zeros."""
         out[...] = 0.0
         np.copyto(out[self.where], g)
+
+    @rule(additions="B*N")
+    def vjp_more(self, at: At, g: Array, out: Array) -> None:
+        """Add the cotangent in its place, to those of other parts."""
+        part = out[self.where]
+        np.add(part, g, out=part)
 
 
 def _permute(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:

@@ -111,7 +111,7 @@ class Pusher:
         shape = node.op.birth_shape(name)
         key = (node.key(name), shape)
         if key not in self._of_parameter:
-            self._of_parameter[key] = self.give_birth(f"{name}[{node.number}]", shape)
+            self._of_parameter[key] = self.give_birth(node.parameter_symbol(name), shape)
         return self._of_parameter[key]
 
     def give_birth(self, symbol: str, shape: Shape) -> int:

@@ -32,7 +32,7 @@ class Emitter:
             for name, shape in node.layer.parameters.items():
                 key = node.key(name)
                 if key not in self._named:
-                    self._named[key] = hold(f"{name}[{node.number}]", shape, ("parameter", *key))
+                    self._named[key] = hold(node.parameter_symbol(name), shape, ("parameter", *key))
                 self._named[node.index, name] = self._named[key]
             for name, shape in node.layer.constants.items():
                 symbol = f"{name}[{node.number}]"

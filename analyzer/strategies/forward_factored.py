@@ -3,8 +3,9 @@
 da[l]/dW[j] = da[l]/dz[j] (x) a[j-1] is separable, so the last factor can wait: at the output dL/dz[j] comes from one
 contraction, and the layer's own vjp makes dL/dW[j] of it. The activations a[j-1] are kept meanwhile.
 
-A layer may have fewer parameters than outputs, as convolutions and norms do; then da[l]/dW[j] is the smaller, and it is
-carried as forward_jacobian does. The tensors' symbols say which.
+A layer may have fewer parameters than outputs, as convolutions and norms do, or share them with others, as the steps of
+a recurrent layer do; then da[l]/dW[j] is the smaller, and it is carried as forward_jacobian does. The tensors' symbols
+say which.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ def plan(graph: Graph) -> Plan:
     pusher = Pusher(emitter)
     owners: dict[int, tuple[Node, str | None]] = {}  # of each birth: a node and its parameter, or None for its value
 
+    outputs: dict[int, int] = {}  # of all nodes that share one's parameters
+    for node in graph.nodes:
+        outputs[node.owner] = outputs.get(node.owner, 0) + prod(node.shape)
+
     def births(node: Node) -> tuple[Compact, ...]:
-        if sum(prod(node.op.parameters[name]) for name in node.own_parameters) < prod(node.shape):
+        if sum(prod(node.op.parameters[name]) for name in node.own_parameters) < outputs[node.owner]:
             born = parameter_births(pusher, node)
             for part, name in zip(born, node.own_parameters, strict=True):
                 owners.setdefault(part.birth, (node, name))

@@ -49,7 +49,7 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
             stack = pusher.new_stack(node, columns)
             program.step(node.label, "tangent", _fill_zero(stack), makes=stack)
         for name in node.own_parameters:
-            seed = Buffer(f"v:{name}[{node.number}]", (tangents, *node.op.parameters[name]))
+            seed = Buffer(f"v:{node.parameter_symbol(name)}", (tangents, *node.op.parameters[name]))
             program.step(node.label, "seed", _seed(seed, firsts[node.key(name)], program.cursor), makes=seed)
             emitter.call(node, "tangent", f"jvp_{name}", (seed,), into=stack, sizes={"K": tangents}, names={"K": "K"})
         pusher.carried[node.index] = Carried(columns, stack)

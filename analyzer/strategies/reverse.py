@@ -28,16 +28,25 @@ def plan(graph: Graph) -> Plan:
 def pull_back(emitter: Emitter, cotangents: dict[int, Buffer]) -> Gradients:
     """Emit the walk from the given cotangents to the gradient of each trained parameter."""
     gradients: Gradients = {}
+    partial: set[Buffer | None] = set()  # cotangents that parts may still be added to: nobody else has seen them
     for node in reversed(emitter.graph.nodes):
         if not node.active:
             continue
         cotangent = cotangents.pop(node.index)
         parameter_gradients(emitter, node, cotangent, gradients)
         for index, source in enumerate(node.sources):
-            if emitter.graph.nodes[source].active:
-                pulled = _pull(emitter, node, index, cotangent)
-                held = cotangents.get(source)
-                cotangents[source] = pulled if held is None else _accumulate(emitter, source, held, pulled)
+            if not emitter.graph.nodes[source].active:
+                continue
+            held = cotangents.get(source)
+            if node.op.partial and held in partial:
+                emitter.call(node, "cotangent", "vjp_more", (cotangent,), into=held)
+                continue
+            pulled = _pull(emitter, node, index, cotangent)
+            if held is not None:
+                pulled = _accumulate(emitter, source, held, pulled)
+            if node.op.partial:
+                partial.add(pulled)
+            cotangents[source] = pulled
     return gradients
 
 
@@ -52,7 +61,7 @@ def parameter_gradients(emitter: Emitter, node: Node, cotangent: Buffer, gradien
 def new_gradient(node: Node, name: str, gradients: Gradients) -> Buffer:
     """Return the buffer of a parameter's gradient, which is kept to the end if it is the parameter's first."""
     key = node.key(name)
-    return Buffer(f"dL/d{name}[{node.number}]", node.op.parameters[name], held=key not in gradients)
+    return Buffer(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=key not in gradients)
 
 
 def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
@@ -86,7 +95,7 @@ def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer
 
 def cotangent_symbol(node: Node) -> str:
     """Name a node's cotangent: delta[1] for the pre-activation z[1], as the textbooks do, and dL/da[1] otherwise."""
-    return f"delta[{node.number}]" if node.letter == "z" else f"dL/d{node.symbol}"
+    return f"delta{node.symbol[1:]}" if node.letter == "z" else f"dL/d{node.symbol}"
 
 
 def _accumulate(emitter: Emitter, source: int, held: Buffer, more: Buffer) -> Buffer:
