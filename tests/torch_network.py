@@ -72,8 +72,8 @@ OPERATIONS: dict[str, Callable[[Any, list[Any], Any], Any]] = {
 }
 
 
-def step(network: gradcost.Network, device: str = "meta") -> Callable[[], None]:
-    """Return a function that runs the primal and the backward pass of the outputs' sum."""
+def step(network: gradcost.Network, device: str = "meta", *, backward: bool = True) -> Callable[[], None]:
+    """Return a function that runs the primal and, if asked, the backward pass of the outputs' sum."""
     values: dict[int, Any] = {}
     parameters: dict[tuple[int, str], Any] = {}
     for node in network.nodes:
@@ -98,6 +98,7 @@ def step(network: gradcost.Network, device: str = "meta") -> Callable[[], None]:
                 values[node.index] = OPERATIONS[kind](node, [values[source] for source in node.sources], named)
         for parameter in parameters.values():
             parameter.grad = None
-        values[network.output.index].sum().backward()
+        if backward:
+            values[network.output.index].sum().backward()
 
     return run

@@ -1,4 +1,4 @@
-"""Measured `reverse` on a residual block of convolutions, against PyTorch on the CPU, one thread each (extra `torch`)."""
+"""`reverse` on residual blocks of convolutions, against PyTorch on the CPU, one thread each (extra `torch`)."""
 
 from __future__ import annotations
 
