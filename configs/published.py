@@ -30,6 +30,7 @@ _TRANSFORMERS = "parameter count of the Hugging Face checkpoint"
 PUBLISHED: dict[str, Published] = {
     "zoo/alexnet": Published(61_100_840, 0.71, _TORCHVISION),
     "zoo/bert_base": Published(109_482_240, None, _TRANSFORMERS),
+    "zoo/efficientnet_b0": Published(5_288_548, 0.39, _TORCHVISION),
     "zoo/gpt2_small": Published(124_439_808, None, _TRANSFORMERS),
     "zoo/mobilenet_v2": Published(3_504_872, 0.30, _TORCHVISION),
     "zoo/resnet18": Published(11_689_512, 1.81, _TORCHVISION),

@@ -116,6 +116,9 @@ FORWARD: dict[str, Callable[..., Any]] = {
     "Dropout": lambda node, xs, p, c: xs[0] * c["mask"],
     "Add": lambda node, xs, p, c: xs[0] + xs[1],
     "Multiply": lambda node, xs, p, c: xs[0] * xs[1],
+    "Gate": lambda node, xs, p, c: (
+        xs[0] * anp.reshape(xs[1], (*xs[1].shape, *(1,) * (len(xs[0].shape) - len(xs[1].shape))))
+    ),
     "Concat": lambda node, xs, p, c: anp.concatenate(xs, axis=node.op.axis + 1),
 }
 

@@ -60,7 +60,12 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
         ([3, 4], {"heads": 2, "head_units": 3, "from": ["h", "input"]}),
         ([2, 2], {"heads": 1, "from": ["input", "h"], "trainable": False}),
     ],
-    "multiply": [([4], {"from": ["h", "input"]}), ([2, 3], {"from": ["h", "h", "h"]})],
+    "multiply": [
+        ([2, 3, 2], {"from": ["h", "pooled"]}),
+        ([2, 3], {"from": ["h", "pooled"]}),
+        ([4], {"from": ["h", "input"]}),
+        ([2, 3], {"from": ["h", "h", "h"]}),
+    ],
     "permute": [([2, 3], {"order": [1, 0]}), ([2, 3, 4], {"order": [2, 0, 1]})],
     "positional": [([4], {}), ([2, 3], {})],
     "reshape": [([2, 3], {"shape": [3, 1, 2]})],
@@ -70,6 +75,7 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
         ([3, 2], {"units": 2, "sequence": True, "activation": "relu"}),
         ([1, 2], {"units": 2, "bias": False}),
     ],
+    "scale": [([4], {"factor": -2.5})],
     "slice": [([4], {"start": 1, "stop": 3}), ([2, 3], {"axis": 1, "start": 2}), ([3, 2, 2], {"stop": 2})],
 }
 EACH = [
@@ -100,6 +106,7 @@ def test_layer(kind: str, shape: list[int], options: dict[str, Any], born_before
         "input": {"shape": shape},
         "layers": [
             {"name": "h", **before},
+            *([{"name": "pooled", "type": "global_avg_pool"}] if "pooled" in options.get("from", ()) else []),
             {"name": "layer", "type": kind, **options},
             {"type": "flatten"},
             {"type": "dense", "units": 2, "activation": "sigmoid"},

@@ -21,6 +21,7 @@ from gradcost.layers.pooling import AVG_POOL, MAX_POOL
 from gradcost.layers.positional import CLASS_TOKEN, POSITIONAL
 from gradcost.layers.recurrent import GRU, LSTM, RNN
 from gradcost.layers.rmsnorm import RMSNORM
+from gradcost.layers.scale import SCALE
 from gradcost.layers.views import FLATTEN, RESHAPE
 
 _TYPES = (
@@ -49,6 +50,7 @@ _TYPES = (
     RESHAPE,
     RMSNORM,
     RNN,
+    SCALE,
     SLICE,
 )
 LAYER_TYPES: dict[str, LayerType] = {kind.name: kind for kind in _TYPES}

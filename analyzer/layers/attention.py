@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
-from gradcost.graph import At, Builder, Join, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Join, LayerType, Node, rule
 from gradcost.layers.dense import Dense
 from gradcost.layers.moves import Permute
+from gradcost.layers.scale import Scale
 from gradcost.layers.softmax import Softmax, softmax
 from gradcost.layers.views import Reshape
 from gradcost.numerics import Array, np
@@ -16,32 +17,6 @@ from gradcost.units import Shape
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-
-
-class Scale(Layer):
-    """y = factor x. Symbols: N elements of a sample."""
-
-    in_place = True
-
-    def __init__(self, shape: Shape, factor: float) -> None:
-        """Take the shape of both ends and the factor."""
-        super().__init__((shape,), shape)
-        self.factor = factor
-
-    @rule("x", products="B*N")
-    def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
-        np.multiply(at.x, self.factor, out=out)
-
-    @rule(products="B*N*K")
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Push tangents."""
-        np.multiply(t, self.factor, out=out)
-
-    @rule(products="B*N")
-    def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent."""
-        np.multiply(g, self.factor, out=out)
 
 
 class CausalSoftmax(Softmax):
@@ -99,7 +74,8 @@ class Scores(Join):
     def _push(self, at: At, index: int, t: Array) -> Array:
         """Return one input's share of the tangents: (.., m, n, K)."""
         if index == 0:
-            return np.matmul(at.x1[..., None, :, :], t)
+            share: Array = np.matmul(at.x1[..., None, :, :], t)
+            return share
         return _swap_before_last(np.matmul(at.x0[..., None, :, :], t))
 
     @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K", workspace="B*H*m*n*K")
@@ -153,7 +129,8 @@ class Weighted(Join):
     def _push(self, at: At, index: int, t: Array) -> Array:
         """Return one input's share of the tangents: (.., m, d, K)."""
         if index == 0:
-            return np.matmul(_swap(at.x1)[..., None, :, :], t)
+            share: Array = np.matmul(_swap(at.x1)[..., None, :, :], t)
+            return share
         return _swap_before_last(np.matmul(at.x0[..., None, :, :], _swap_before_last(t)))
 
     @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K", workspace="B*H*m*d*K")

@@ -13,11 +13,11 @@ from typing import Any
 from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
 from gradcost.layers.activations import Sigmoid, Tanh, activate
 from gradcost.layers.add import Add
-from gradcost.layers.attention import Scale
 from gradcost.layers.concat import Concat
 from gradcost.layers.dense import Dense
 from gradcost.layers.moves import Slice
 from gradcost.layers.multiply import Multiply
+from gradcost.layers.scale import Scale
 from gradcost.layers.views import Reshape
 from gradcost.numerics import Array
 from gradcost.spec.fields import Bool, Choice, Int
