@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 
-class LayerNorm(Layer):
-    """y = gamma * xhat + beta, xhat = (x - mean) * rstd, rstd = 1 / sqrt(var + eps) (Ba, Kiros & Hinton 2016).
+class Norm(Layer):
+    """What norms over the last axis share: y = gamma * xhat (+ ...), for x (B, S.., n) and gamma (n,).
 
-    Over the last axis of x (B, S.., n); gamma and beta are (n,). Kept for the derivative: xhat and rstd.
+    Kept for the derivative: xhat, and the factor rstd that made it.
     """
 
     symbol_names = {"n": "n{out}"}
@@ -26,13 +26,41 @@ class LayerNorm(Layer):
         """Take the shape of both ends and what keeps the root away from zero."""
         super().__init__((shape,), shape)
         self.eps = eps
-        self.parameters = {"gamma": shape[-1:], "beta": shape[-1:]}
+        self.parameters = {"gamma": shape[-1:]}
         self.aux = {"xhat": shape, "rstd": (*shape[:-1], 1)}
 
     @property
     def sizes(self) -> dict[str, int]:
         """N features on S positions."""
         return {"n": self.output[-1], "S": prod(self.output[:-1])}
+
+    @rule("xhat", products="B*S*n", additions="n*(B*S-1)", workspace="B*S*n")
+    def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
+        """Fill dL/dgamma = sum over samples and positions of g xhat."""
+        part = np.multiply(g, at.xhat)
+        np.add.reduce(part.reshape(-1, out.shape[0]), axis=0, out=out)
+
+    @rule("xhat", products="B*S*n*K", additions="B*S*n*K", workspace="B*S*n*K")
+    def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
+        """Add the tangent of gamma."""
+        np.add(out, np.multiply(at.xhat[..., None], v.T), out=out)
+
+    @rule("xhat")
+    def birth_gamma(self, at: At, shape: Shape) -> Array:
+        """Return dy[k]/dgamma[k] = xhat[k]."""
+        return at.xhat.reshape(shape)
+
+
+class LayerNorm(Norm):
+    """y = gamma * xhat + beta, xhat = (x - mean) * rstd, rstd = 1 / sqrt(var + eps) (Ba, Kiros & Hinton 2016).
+
+    Over the last axis of x (B, S.., n); gamma and beta are (n,). Kept for the derivative: xhat and rstd.
+    """
+
+    def __init__(self, shape: Shape, eps: float) -> None:
+        """Take the shape of both ends and what keeps the root away from zero."""
+        super().__init__(shape, eps)
+        self.parameters = {"gamma": shape[-1:], "beta": shape[-1:]}
 
     def initial(self, name: str, rng: Generator) -> Array:
         """Draw gamma about 1 and beta about 0, off the trivial values."""
@@ -112,31 +140,15 @@ class LayerNorm(Layer):
         np.subtract(out, mean, out=out)
         np.multiply(out, at.rstd, out=out)
 
-    @rule("xhat", products="B*S*n", additions="n*(B*S-1)", workspace="B*S*n")
-    def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
-        """Fill dL/dgamma = sum over samples and positions of g xhat."""
-        part = np.multiply(g, at.xhat)
-        np.add.reduce(part.reshape(-1, out.shape[0]), axis=0, out=out)
-
     @rule(additions="n*(B*S-1)")
     def vjp_beta(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dbeta = sum over samples and positions of g."""
         np.add.reduce(g.reshape(-1, out.shape[0]), axis=0, out=out)
 
-    @rule("xhat", products="B*S*n*K", additions="B*S*n*K", workspace="B*S*n*K")
-    def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
-        """Add the tangent of gamma."""
-        np.add(out, np.multiply(at.xhat[..., None], v.T), out=out)
-
     @rule(additions="B*S*n*K")
     def jvp_beta(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of beta."""
         np.add(out, v.T, out=out)
-
-    @rule("xhat")
-    def birth_gamma(self, at: At, shape: Shape) -> Array:
-        """Return dy[k]/dgamma[k] = xhat[k]."""
-        return at.xhat.reshape(shape)
 
     @rule("one")
     def birth_beta(self, at: At, shape: Shape) -> Array:

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, LayerType, Node, rule
+from gradcost.layers.layernorm import Norm
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Float
-from gradcost.units import Shape
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
 
-class RmsNorm(Layer):
+class RmsNorm(Norm):
     """y = gamma * xhat, xhat = x * rstd, rstd = 1 / sqrt(mean x^2 + eps) (Zhang & Sennrich 2019).
 
     Over the last axis of x (B, S.., n); gamma is (n,). Kept for the derivative: xhat and rstd.
     """
-
-    symbol_names = {"n": "n{out}"}
-
-    def __init__(self, shape: Shape, eps: float) -> None:
-        """Take the shape of both ends and what keeps the root away from zero."""
-        super().__init__((shape,), shape)
-        self.eps = eps
-        self.parameters = {"gamma": shape[-1:]}
-        self.aux = {"xhat": shape, "rstd": (*shape[:-1], 1)}
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """N features on S positions."""
-        return {"n": self.output[-1], "S": prod(self.output[:-1])}
 
     def initial(self, name: str, rng: Generator) -> Array:
         """Draw gamma about 1."""
@@ -98,22 +83,6 @@ class RmsNorm(Layer):
         np.multiply(at.xhat, along, out=part)
         np.subtract(out, part, out=out)
         np.multiply(out, at.rstd, out=out)
-
-    @rule("xhat", products="B*S*n", additions="n*(B*S-1)", workspace="B*S*n")
-    def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
-        """Fill dL/dgamma = sum over samples and positions of g xhat."""
-        part = np.multiply(g, at.xhat)
-        np.add.reduce(part.reshape(-1, out.shape[0]), axis=0, out=out)
-
-    @rule("xhat", products="B*S*n*K", additions="B*S*n*K", workspace="B*S*n*K")
-    def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
-        """Add the tangent of gamma."""
-        np.add(out, np.multiply(at.xhat[..., None], v.T), out=out)
-
-    @rule("xhat")
-    def birth_gamma(self, at: At, shape: Shape) -> Array:
-        """Return dy[k]/dgamma[k] = xhat[k]."""
-        return at.xhat.reshape(shape)
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:

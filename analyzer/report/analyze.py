@@ -33,7 +33,7 @@ from gradcost.version import __version__
 BASELINE = "reverse"
 SECONDS_ALLOWED = 10.0
 SECONDS_PER_STEP = 1e-5  # what a small step costs, counted
-SECONDS_PER_FLOP = 5e-10  # of a large one
+SECONDS_PER_FLOP = 2e-10  # of a large one
 
 Progress = Callable[[str, int, int], None]
 
