@@ -80,10 +80,13 @@ def analyze(
     Exit codes: 0 fine; 1 a measured figure differs from its prediction, or gradients disagree; 2 bad usage or spec; 3
     what was asked for by name would not fit the budget.
     """
+    import gc
+
     from gradcost.cli.output import check_writable, write_json
     from gradcost.cli.progress import Progress
     from gradcost.report import analyze as run
 
+    gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
     if json_to not in (None, "-"):
         check_writable(json_to)
     with Progress(enabled=not quiet) as progress:

@@ -101,7 +101,7 @@ def run_counted(
         return CountingArray(np.empty(shape, data.graph.dtype), meter)
 
     found = _run(plan, data, wrap, empty, meter, progress, trace=trace)
-    return meter, {key: values.data.copy() for key, values in found.items()}
+    return meter, {key: values.data for key, values in found.items()}
 
 
 def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) -> Measurement:
