@@ -148,7 +148,7 @@ def configs(name: str | None) -> None:
         click.echo(read(name), nl=False)
         return
     for each in names():
-        click.echo(f"{each:18} {describe(each)}")
+        click.echo(f"{each:20} {describe(each)}")
 
 
 def main(args: list[str] | None = None, prog_name: str = "gradcost") -> NoReturn:
