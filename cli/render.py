@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcost.report import LayerCost, Report, StrategyReport, Tensor
+from gradcost.strategies import STRATEGIES
 from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 
 TENSOR_ROWS = 24
@@ -48,15 +49,19 @@ def render(report: Report, *, explain: bool = False) -> None:
             )
         )
     for name, strategy in report.strategies.items():
+        label, phase = strategy.peak_at
+        peak = format_bytes(strategy.predicted.peak_bytes)
         console.print()
-        console.print(_tensors(name, strategy))
+        console.print(Text(f"{name}: {STRATEGIES[name].carries}", style="bold"))
+        console.print(Text(f"Its tensors; the peak of {peak} is at {label}, {phase}.", style="dim"))
+        console.print(_tensors(strategy))
     if explain:
         for name, strategy in report.strategies.items():
             console.print()
             _explain(console, name, strategy)
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str | None, *columns: str) -> Table:
     """Return an empty table: the first column is text, the others are numbers."""
     table = Table(
         title=title,
@@ -125,17 +130,8 @@ def _seconds(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-def _tensors(name: str, strategy: StrategyReport) -> Table:
-    label, phase = strategy.peak_at
-    table = _table(
-        f"{name}: tensors ({_peak(strategy)} at {label}, {phase})",
-        "layer",
-        "phase",
-        "tensor",
-        "shape",
-        "elements",
-        "memory",
-    )
+def _tensors(strategy: StrategyReport) -> Table:
+    table = _table(None, "layer", "phase", "tensor", "shape", "elements", "memory")
     table.columns[1].justify = table.columns[2].justify = "left"
     for column in (table.columns[0], table.columns[2], table.columns[3]):  # names and shapes may go on below
         column.overflow, column.no_wrap = "fold", False
@@ -151,10 +147,6 @@ def _tensors(name: str, strategy: StrategyReport) -> Table:
         table.add_row(*shown, tensor.name, _shape(tensor), format_short(tensor.elements), memory)
         rows, before = rows + 1, place
     return table
-
-
-def _peak(strategy: StrategyReport) -> str:
-    return f"peak {format_bytes(strategy.predicted.peak_bytes)}"
 
 
 def _all_tensors(strategy: StrategyReport) -> Iterator[tuple[LayerCost, Tensor]]:

@@ -17,6 +17,7 @@ import pytest
 
 import gradcost
 from gradcost.configs import names, read
+from gradcost.strategies import STRATEGIES
 
 GRADCOST = [sys.executable, "-m", "gradcost"]
 
@@ -47,7 +48,7 @@ def test_tables_say_the_verdict_first_and_fit_eighty_columns(net: str) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout, "no colour in a pipe"
     for name in ("reverse", "forward_jacobian", "forward_factored", "forward_jvp"):
-        assert f"{name}: tensors" in done.stdout
+        assert f"\n{name}: {STRATEGIES[name].carries}\n" in done.stdout
         assert re.search(rf"{name} +(= predicted)", done.stdout)
     assert "da[2]/dW[1]" in done.stdout
 

@@ -156,6 +156,8 @@ def test_the_budget_sways_the_recommendation(tmp_path: Path) -> None:
     assert jvp < reverse
     tight = gradcost.analyze(path, measure=False, budget=jvp, batch=64)
     assert tight.comparison.recommended == "forward_jvp"
+    assert "reverse takes" in tight.verdict
+    assert "over the budget of" in tight.verdict
 
 
 def test_python_interface_takes_files_dicts_and_networks(two_layer: Path) -> None:

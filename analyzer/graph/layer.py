@@ -12,7 +12,6 @@ Conventions shared by every layer:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -148,11 +147,6 @@ class Elementwise(Layer):
 
 class View(Layer):
     """A layer that only renames the axes of its input: its output shares the input's buffer."""
-
-    @cached_property
-    def size(self) -> int:
-        """Elements per sample."""
-        return prod(self.output)
 
 
 class Join(Layer):

@@ -143,7 +143,7 @@ def analyze(
         reports,
         _compare(reports, recommended),
         tuple(mismatches),
-        verdict(graph, reports, recommended, budget),
+        verdict(reports, recommended, budget),
     )
 
 

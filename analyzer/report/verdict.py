@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradcost.graph import Graph
 from gradcost.report.model import StrategyReport
 from gradcost.units import format_bytes, format_count, format_ratio
 
@@ -31,7 +30,7 @@ def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> s
     return min(fitting, key=lambda name: (fitting[name].multiplies, fitting[name].peak_bytes))
 
 
-def verdict(graph: Graph, strategies: Mapping[str, StrategyReport], recommended: str, budget: int | None) -> str:
+def verdict(strategies: Mapping[str, StrategyReport], recommended: str, budget: int | None) -> str:
     """Say which strategy wins, by what factors over which rival, and where those come from."""
     best = strategies[recommended].predicted
     cost = f"{format_count(best.multiplies)} multiplies and {format_bytes(best.peak_bytes)} at the peak"
@@ -46,13 +45,13 @@ def verdict(graph: Graph, strategies: Mapping[str, StrategyReport], recommended:
         f"({format_ratio(rival.macs, best.macs)} the MACs) and "
         f"{format_ratio(rival.peak_bytes, best.peak_bytes)} the memory"
     )
-    forward = rival_name if rival_name in REASONS else recommended
-    reason = (
-        f"because {REASONS[forward]}"
-        if forward == rival_name
-        else f"while {recommended} is cheap where {REASONS[forward]}"
-    )
     tie = " - nearly a tie in MACs -" if max(rival.macs, best.macs) <= NEARLY * min(rival.macs, best.macs) else ","
+    if rival_name in REASONS:
+        reason = f"because {REASONS[rival_name]}"
+    elif budget is not None and rival.peak_bytes > budget:
+        reason = f"over the budget of {format_bytes(budget)}, because it keeps every activation for its walk back"
+    else:
+        reason = "because so little is carried forward here that no walk back pays"
     return f"{recommended} wins with {cost}; {rival_name} takes {factors}{tie} {reason}."
 
 
