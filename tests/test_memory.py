@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
 
 import gradcost
+from gradcost.strategies.execute import Data
 
 CONV: list[dict[str, Any]] = [
     {"type": "conv2d", "filters": 8, "kernel": 3, "padding": 1, "stride": 2},
@@ -50,3 +52,14 @@ def test_what_python_allocated_is_what_was_predicted(name: str) -> None:
         assert strategy.measured is not None
         beyond = strategy.measured.tracemalloc_peak_bytes - strategy.predicted.peak_bytes
         assert 0 <= beyond < PYTHON_OBJECTS
+
+
+def test_drawing_the_data_takes_no_more_than_the_data() -> None:
+    spec = {"dtype": "float32", "input": {"shape": [1000]}, "layers": [{"type": "dense", "units": 2000}], "loss": "mse"}
+    network = gradcost.load(spec)
+    Data(network)  # numpy's generator is loaded on first use
+    tracemalloc.start()
+    data = Data(network)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < sum(array.nbytes for array in data.arrays.values()) + PYTHON_OBJECTS

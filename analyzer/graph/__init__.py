@@ -1,6 +1,7 @@
 """The layer graph: primitive operations in topological order, with their shapes and derivative rules."""
 
 from gradcost.graph.build import Builder, LayerType, build_graph
+from gradcost.graph.draws import Draws
 from gradcost.graph.graph import Graph, LayerInfo, Node
 from gradcost.graph.layer import At, Elementwise, Join, Layer, Loss, View
 from gradcost.graph.rule import Rule, rule, rule_of
@@ -8,6 +9,7 @@ from gradcost.graph.rule import Rule, rule, rule_of
 __all__ = [
     "At",
     "Builder",
+    "Draws",
     "Elementwise",
     "Graph",
     "Join",

@@ -16,12 +16,10 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from gradcost.formula import Dims
+from gradcost.graph.draws import Draws
 from gradcost.graph.rule import rule
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class At:
@@ -104,12 +102,12 @@ class Layer:
             names["S"] = f"S{out}"
         return Dims({**sizes, "B": batch}, {**names, "B": "B"})
 
-    def initial(self, name: str, rng: Generator) -> Array:
-        """Draw a parameter's value (float64, without the batch axis)."""
+    def initial(self, name: str, draws: Draws) -> Array:
+        """Draw a parameter's value."""
         raise NotImplementedError(name)
 
-    def constant(self, name: str, shape: Shape, rng: Generator) -> Array:
-        """Draw a constant or statistic of a shape, which has the batch axis if it is a constant (float64)."""
+    def constant(self, name: str, shape: Shape, draws: Draws) -> Array:
+        """Draw a constant or statistic of a shape, which has the batch axis if it is a constant."""
         raise NotImplementedError(name)
 
 
@@ -188,6 +186,6 @@ class Loss:
             {"B": "B", "n": f"n{out}"} | ({"S": f"S{out}"} if lead > 1 else {}),
         )
 
-    def target(self, batch: int, rng: Generator) -> Array:
-        """Draw targets (B, \\*shape) of the kind that the loss is for (float64)."""
+    def target(self, batch: int, draws: Draws) -> Array:
+        """Draw targets (B, \\*shape) of the kind that the loss is for."""
         raise NotImplementedError

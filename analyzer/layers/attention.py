@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from math import prod, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, Join, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, Join, LayerType, Node, rule
 from gradcost.layers.dense import Dense
 from gradcost.layers.moves import Permute
 from gradcost.layers.scale import Scale
@@ -14,9 +14,6 @@ from gradcost.layers.views import Reshape
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Bool, Int
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class CausalSoftmax(Softmax):
@@ -27,7 +24,7 @@ class CausalSoftmax(Softmax):
         super().__init__(shape)
         self.statistics = {"mask": shape[-2:]}
 
-    def constant(self, name: str, shape: Shape, rng: Generator) -> Array:
+    def constant(self, name: str, shape: Shape, draws: Draws) -> Array:
         """Return 0 where a row may look, -inf where it may not."""
         rows, columns = shape
         ahead = np.arange(columns) > np.arange(rows)[:, None] % columns

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, Elementwise, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, Elementwise, LayerType, Node, rule
 from gradcost.layers.activations import ACTIVATION_FIELD, activate
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class BatchNorm(Elementwise):
@@ -35,15 +32,14 @@ class BatchNorm(Elementwise):
         """See the class."""
         return {"N": prod(self.output), "n": self.output[0], "s": prod(self.output[1:])}
 
-    def initial(self, name: str, rng: Generator) -> Array:
+    def initial(self, name: str, draws: Draws) -> Array:
         """Draw gamma about 1 and beta about 0, off the trivial values."""
-        noise = 0.1 * rng.standard_normal(self.parameters[name])
-        return 1 + noise if name == "gamma" else noise
+        return draws.normal(self.parameters[name], 0.1, 1.0 if name == "gamma" else 0.0)
 
-    def constant(self, name: str, shape: Shape, rng: Generator) -> Array:
+    def constant(self, name: str, shape: Shape, draws: Draws) -> Array:
         """Draw a mean about 0 and a rstd about 1."""
-        noise = 0.1 * rng.standard_normal(shape)
-        return noise if name == "mean" else np.exp(noise)
+        values = draws.normal(shape, 0.1)
+        return values if name == "mean" else np.exp(values, out=values)
 
     def _wide(self, values: Array) -> Array:
         """Return per-channel values with axes of 1 for the positions."""

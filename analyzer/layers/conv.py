@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from math import prod, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.layers.activations import ACTIVATION_FIELD, activate
 from gradcost.layers.views import Reshape
 from gradcost.layers.windows import Windows
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Bool, Int, Padding, Pair
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class Conv2d(Layer):
@@ -52,10 +49,10 @@ class Conv2d(Layer):
             "Q": 0 if windows.trivial else m * self.groups * s,
         }
 
-    def initial(self, name: str, rng: Generator) -> Array:
+    def initial(self, name: str, draws: Draws) -> Array:
         """Draw W with variance 1/m and a small bias."""
         shape = self.parameters[name]
-        return rng.standard_normal(shape) * (1 / sqrt(prod(shape[1:])) if name == "W" else 0.1)
+        return draws.normal(shape, 1 / sqrt(prod(shape[1:])) if name == "W" else 0.1)
 
     def _columns(self, x: Array, tangents: int = 1) -> Array:
         """Return the windows as matrices: (B, groups, m, s * tangents)."""

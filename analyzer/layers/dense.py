@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from math import prod, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.layers.activations import ACTIVATION_FIELD, activate
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Bool, Int
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class Dense(Layer):
@@ -34,10 +31,10 @@ class Dense(Layer):
         shape = self.inputs[0]
         return {"n": self.output[-1], "m": shape[-1], "S": prod(shape[:-1]), "h": int("b" in self.parameters)}
 
-    def initial(self, name: str, rng: Generator) -> Array:
+    def initial(self, name: str, draws: Draws) -> Array:
         """Draw W with variance 1/m (LeCun et al. 1998) and a small bias, so that no gradient is trivially zero."""
         shape = self.parameters[name]
-        return rng.standard_normal(shape) * (1 / sqrt(shape[1]) if name == "W" else 0.1)
+        return draws.normal(shape, 1 / sqrt(shape[1]) if name == "W" else 0.1)
 
     @rule("x", "W", "b", macs="B*S*n*m", additions="B*S*n*(m-1) + h*B*S*n")
     def primal(self, at: At, out: Array) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, Elementwise, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, Elementwise, LayerType, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Float
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class Dropout(Elementwise):
@@ -27,10 +24,9 @@ class Dropout(Elementwise):
         self.rate = rate
         self.constants = {"mask": shape}
 
-    def constant(self, name: str, shape: Shape, rng: Generator) -> Array:
+    def constant(self, name: str, shape: Shape, draws: Draws) -> Array:
         """Draw the mask."""
-        kept = rng.random(shape) >= self.rate
-        return kept / (1 - self.rate)
+        return draws.mask(shape, self.rate)
 
     @rule("x", "mask", products="B*N")
     def primal(self, at: At, out: Array) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Int
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class Embedding(Layer):
@@ -38,11 +35,11 @@ class Embedding(Layer):
         """Return (n, v): a unit sees its own column of W."""
         return self.parameters[name][::-1]
 
-    def initial(self, name: str, rng: Generator) -> Array:
+    def initial(self, name: str, draws: Draws) -> Array:
         """Draw normal values."""
-        return rng.standard_normal(self.parameters[name])
+        return draws.normal(self.parameters[name])
 
-    def constant(self, name: str, shape: Shape, rng: Generator) -> Array:
+    def constant(self, name: str, shape: Shape, draws: Draws) -> Array:
         """Return 0, 1, 2, ...: what tokens are compared with."""
         return np.arange(shape[0])
 

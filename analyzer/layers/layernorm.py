@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Float
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class Norm(Layer):
@@ -62,10 +59,9 @@ class LayerNorm(Norm):
         super().__init__(shape, eps)
         self.parameters = {"gamma": shape[-1:], "beta": shape[-1:]}
 
-    def initial(self, name: str, rng: Generator) -> Array:
+    def initial(self, name: str, draws: Draws) -> Array:
         """Draw gamma about 1 and beta about 0, off the trivial values."""
-        noise = 0.1 * rng.standard_normal(self.parameters[name])
-        return 1 + noise if name == "gamma" else noise
+        return draws.normal(self.parameters[name], 0.1, 1.0 if name == "gamma" else 0.0)
 
     @rule(
         "x",

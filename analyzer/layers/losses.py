@@ -6,14 +6,10 @@ The mean is over the batch, and over every element for bce and mse, as deep lear
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
-from gradcost.graph import At, Loss, rule
+from gradcost.graph import At, Draws, Loss, rule
 from gradcost.layers.softmax import softmax
 from gradcost.numerics import Array, np
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class BinaryCrossEntropy(Loss):
@@ -21,9 +17,9 @@ class BinaryCrossEntropy(Loss):
 
     name = "bce"
 
-    def target(self, batch: int, rng: Generator) -> Array:
+    def target(self, batch: int, draws: Draws) -> Array:
         """Draw zeros and ones."""
-        return rng.integers(0, 2, (batch, *self.shape)).astype("float64")
+        return draws.bits((batch, *self.shape))
 
     @rule(
         "y",
@@ -61,10 +57,9 @@ class SoftmaxCrossEntropy(Loss):
 
     name = "softmax_ce"
 
-    def target(self, batch: int, rng: Generator) -> Array:
+    def target(self, batch: int, draws: Draws) -> Array:
         """Draw one-hot classes."""
-        classes = rng.integers(0, self.shape[-1], (batch, *self.shape[:-1]))
-        return np.eye(self.shape[-1])[classes]
+        return draws.one_hot((batch, *self.shape))
 
     @rule(
         "y",
@@ -109,9 +104,9 @@ class MeanSquaredError(Loss):
 
     name = "mse"
 
-    def target(self, batch: int, rng: Generator) -> Array:
+    def target(self, batch: int, draws: Draws) -> Array:
         """Draw normal values."""
-        return rng.standard_normal((batch, *self.shape))
+        return draws.normal((batch, *self.shape))
 
     @rule("y", "target", products="B*S*n", additions="B*S*n + (B*S*n-1)", divisions="1", workspace="B*S*n")
     def primal(self, at: At, out: Array) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class Positional(Layer):
@@ -26,9 +23,9 @@ class Positional(Layer):
         """Return all axes: each element sees its own entry of P."""
         return 0, len(self.output)
 
-    def initial(self, name: str, rng: Generator) -> Array:
+    def initial(self, name: str, draws: Draws) -> Array:
         """Draw small values."""
-        return 0.1 * rng.standard_normal(self.parameters[name])
+        return draws.normal(self.parameters[name], 0.1)
 
     @rule("x", "P", additions="B*N")
     def primal(self, at: At, out: Array) -> None:
@@ -79,9 +76,9 @@ class ClassToken(Layer):
         """See the class."""
         return {"n": self.output[-1]}
 
-    def initial(self, name: str, rng: Generator) -> Array:
+    def initial(self, name: str, draws: Draws) -> Array:
         """Draw normal values."""
-        return rng.standard_normal(self.parameters[name])
+        return draws.normal(self.parameters[name])
 
     @rule("x", "c")
     def primal(self, at: At, out: Array) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradcost.graph import At, Builder, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, LayerType, Node, rule
 from gradcost.layers.layernorm import Norm
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Float
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class RmsNorm(Norm):
@@ -19,9 +16,9 @@ class RmsNorm(Norm):
     Over the last axis of x (B, S.., n); gamma is (n,). Kept for the derivative: xhat and rstd.
     """
 
-    def initial(self, name: str, rng: Generator) -> Array:
+    def initial(self, name: str, draws: Draws) -> Array:
         """Draw gamma about 1."""
-        return 1 + 0.1 * rng.standard_normal(self.parameters[name])
+        return draws.normal(self.parameters[name], 0.1, 1.0)
 
     @rule(
         "x",

@@ -7,17 +7,13 @@ import tracemalloc
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradcost.counting import CountingArray, Meter
 from gradcost.formula import Counts
-from gradcost.graph import Graph, Node
+from gradcost.graph import Draws, Graph
 from gradcost.numerics import Array, np
 from gradcost.strategies.program import Arrays, Plan, Step
-from gradcost.units import Shape
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 Gradients = Mapping[tuple[int, str], Array]
 
@@ -27,29 +23,23 @@ class Data:
 
     def __init__(self, graph: Graph, seed: int = 0) -> None:
         """Draw everything from one seeded generator, in the network's dtype."""
-        rng = np.random.default_rng(seed)
+        draws = Draws(seed, graph.dtype)
         self.graph = graph
         self.arrays: dict[tuple[object, ...], Array] = {("one",): np.ones(1, graph.dtype)}
         for node in graph.nodes:
             if node.layer is None:
-                self._input(node, (graph.batch, *node.shape), rng)
+                shape, vocabulary = (graph.batch, *node.shape), node.vocabulary
+                drawn = draws.normal(shape) if vocabulary is None else draws.tokens(shape, vocabulary)
+                self.arrays["input", node.label] = drawn
                 continue
             for name in node.layer.parameters:
                 if name not in node.shared:
-                    self._keep(("parameter", node.index, name), node.layer.initial(name, rng))
+                    self._keep(("parameter", node.index, name), node.layer.initial(name, draws))
             batched = {name: (graph.batch, *shape) for name, shape in node.layer.constants.items()}
             for name, shape in {**batched, **node.layer.statistics}.items():
-                self._keep(("constant", node.index, name), node.layer.constant(name, shape, rng))
+                self._keep(("constant", node.index, name), node.layer.constant(name, shape, draws))
         if graph.loss.needs_target:
-            self._keep(("target",), graph.loss.target(graph.batch, rng))
-
-    def _input(self, node: Node, shape: Shape, rng: Generator) -> None:
-        if node.vocabulary is None:
-            self._keep(("input", node.label), rng.standard_normal(shape))
-            return
-        # Tokens are as wide as the network's own numbers, so that every element is of one size.
-        dtype = np.dtype(f"int{8 * self.graph.item_bytes}")
-        self.arrays["input", node.label] = rng.integers(0, node.vocabulary, shape, dtype)
+            self._keep(("target",), graph.loss.target(graph.batch, draws))
 
     def _keep(self, key: tuple[object, ...], values: Array) -> None:
         self.arrays[key] = np.ascontiguousarray(values, dtype=self.graph.dtype)
