@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
-
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gradcost.configs import path
 from gradcost.configs.published import PUBLISHED
 from gradcost.report import analyze
 from gradcost.units import format_bytes, format_short
@@ -21,8 +20,8 @@ def render_zoo() -> None:
     for name in ("parameters", "published", "G MACs", "pub.", "reverse", "", "forward_jac", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for name, published in PUBLISHED.items():
-        with as_file(files("gradcost.configs").joinpath(*f"{name}.yaml".split("/"))) as path:
-            report = analyze(path, measure=False, strategies=["reverse", "forward_jacobian"])
+        with path(name) as file:
+            report = analyze(file, measure=False, strategies=["reverse", "forward_jacobian"])
         reverse, forward = (report.strategies[each] for each in ("reverse", "forward_jacobian"))
         table.add_row(
             report.network.name,

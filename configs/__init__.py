@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from contextlib import AbstractContextManager
+from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from gradcost.errors import UsageError, nearest
 
@@ -17,10 +20,19 @@ def names() -> list[str]:
 
 def read(name: str) -> str:
     """Return a network's YAML text. Raises ``UsageError`` for an unknown name."""
+    return _resource(name).read_text(encoding="utf-8")
+
+
+def path(name: str) -> AbstractContextManager[Path]:
+    """Return a context in which a network's YAML is a file. Raises ``UsageError`` for an unknown name."""
+    return as_file(_resource(name))
+
+
+def _resource(name: str) -> Traversable:
     name = name.removesuffix(".yaml")
     if name not in names():
         raise UsageError(f"there is no example network {name!r}{nearest(name, names())}")
-    return files(__name__).joinpath(*f"{name}.yaml".split("/")).read_text(encoding="utf-8")
+    return files(__name__).joinpath(*f"{name}.yaml".split("/"))
 
 
 def describe(name: str) -> str:

@@ -141,7 +141,7 @@ def loss_function(network: gradcost.Network, data: Data) -> Callable[[Parameters
                 continue
             named = {name: data.arrays["parameter", *node.key(name)] for name in node.op.parameters}
             named |= {name: trained[node.key(name)] for name in node.own_parameters}
-            fixed = (*node.op.constants, *node.op.statistics)
+            fixed = node.op.fixed(network.batch)
             constants: dict[str, Any] = {name: data.arrays["constant", node.index, name] for name in fixed}
             constants["batch"] = network.batch
             inputs = [values[source] for source in node.sources]

@@ -117,6 +117,11 @@ class Graph:
         """The shape of each parameter that gets a gradient, by node index and name, in topological order."""
         return {n.key(p): n.op.parameters[p] for n in self.nodes for p in n.own_parameters}
 
+    @property
+    def trained_parameters(self) -> int:
+        """How many parameters get gradients."""
+        return sum(prod(shape) for shape in self.trained.values())
+
     @cached_property
     def bias_parameters(self) -> int:
         """How many of the trained parameters are additive (biases and betas)."""

@@ -102,6 +102,10 @@ class Layer:
             names["S"] = f"S{out}"
         return Dims({**sizes, "B": batch}, {**names, "B": "B"})
 
+    def fixed(self, batch: int) -> dict[str, Shape]:
+        """Return the full shape of each constant, the batch axis first, and of each statistic."""
+        return {**{name: (batch, *shape) for name, shape in self.constants.items()}, **self.statistics}
+
     def initial(self, name: str, draws: Draws) -> Array:
         """Draw a parameter's value."""
         raise NotImplementedError(name)

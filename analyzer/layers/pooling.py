@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
 from math import prod
 from typing import Any
 
@@ -71,18 +73,16 @@ class MaxPool(_Pool):
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: to the largest elements."""
-        out[...] = 0.0
-        target = self.windows.pad(out)
         free, mask = np.empty_like(at.y), np.empty_like(at.y)
         free[...] = 1.0
-        for element, part in zip(
-            self.windows.parts(self.windows.pad(at.x, -np.inf)), self.windows.parts(target), strict=True
-        ):
-            self._claim(element, at.y, free, mask)
-            np.multiply(mask, g, out=mask)
-            np.add(part, mask, out=part)
-        if self.windows.pads:
-            out[...] = self.windows.inside(target)
+
+        def shares() -> Iterator[Array]:
+            for element in self.windows.parts(self.windows.pad(at.x, -np.inf)):
+                self._claim(element, at.y, free, mask)
+                np.multiply(mask, g, out=mask)
+                yield mask
+
+        self.windows.add_parts(shares(), out)
 
     @staticmethod
     def _claim(element: Array, y: Array, free: Array, mask: Array) -> None:
@@ -109,12 +109,7 @@ class AvgPool(_Pool):
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: an equal share to each element of the window."""
         share = np.divide(g, self.sizes["k"])
-        out[...] = 0.0
-        target = self.windows.pad(out)
-        for part in self.windows.parts(target):
-            np.add(part, share, out=part)
-        if self.windows.pads:
-            out[...] = self.windows.inside(target)
+        self.windows.add_parts(repeat(share, self.sizes["k"]), out)
 
     def _mean(self, x: Array, out: Array) -> None:
         first, *others = self.windows.parts(self.windows.pad(x))

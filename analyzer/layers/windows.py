@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradcost.numerics import Array, np
@@ -126,9 +126,13 @@ class Windows:
 
     def scatter(self, columns: Array, out: Array) -> None:
         """Add every column to where it came from (col2im), the transpose of ``columns``; not for trivial windows."""
+        self.add_parts((columns[:, :, element] for element in range(columns.shape[2])), out)
+
+    def add_parts(self, values: Iterable[Array], out: Array) -> None:
+        """Fill out with the sum of what each element of a window gives to each window: the transpose of ``parts``."""
         out[...] = 0.0
         target = self.pad(out)
-        for element, part in enumerate(self.parts(target)):
-            np.add(part, columns[:, :, element], out=part)
+        for part, value in zip(self.parts(target), values, strict=True):
+            np.add(part, value, out=part)
         if self.pads:
             out[...] = self.inside(target)

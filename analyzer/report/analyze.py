@@ -6,7 +6,7 @@ import gc
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -230,11 +230,7 @@ def _measure(
             errors = {**errors, name: None}
     measured = {
         name: Measured(
-            **{
-                category: getattr(m.counts, category)
-                for category in Predicted.__dataclass_fields__
-                if category != "peak_bytes"
-            },
+            **asdict(m.counts),
             peak_bytes=m.peak_bytes,
             tracemalloc_peak_bytes=m.tracemalloc_peak_bytes,
             seconds=m.seconds,
@@ -246,19 +242,10 @@ def _measure(
 
 
 def _strategy_report(graph: Graph, name: str, item: _Work, measured: Measured | None) -> StrategyReport:
-    counts = item.prediction.counts
     return StrategyReport(
         exact=STRATEGIES[name].exact,
         skipped=item.skipped,
-        predicted=Predicted(
-            counts.multiplies,
-            counts.macs,
-            counts.additions,
-            counts.divisions,
-            counts.special,
-            counts.comparisons,
-            item.peak_bytes,
-        ),
+        predicted=Predicted(**asdict(item.prediction.counts), peak_bytes=item.peak_bytes),
         measured=measured,
         layers=tuple(LayerCost(row, graph.item_bytes) for row in item.prediction.rows.values()),
         peak_at=item.prediction.peak_at,
@@ -266,9 +253,14 @@ def _strategy_report(graph: Graph, name: str, item: _Work, measured: Measured | 
 
 
 def _network_report(graph: Graph) -> NetworkReport:
-    trained = sum(math.prod(shape) for shape in graph.trained.values())
     return NetworkReport(
-        graph.name, graph.dtype, graph.batch, graph.parameters, graph.layers, trained, graph.bias_parameters
+        graph.name,
+        graph.dtype,
+        graph.batch,
+        graph.parameters,
+        graph.layers,
+        graph.trained_parameters,
+        graph.bias_parameters,
     )
 
 

@@ -245,7 +245,7 @@ class Pusher:
         columns, runs = union([part.columns for part in dense])
         stack = self.new_stack(node, columns)
         if layer.clears:
-            emitter.program.step(node.label, self.phase, _clear(stack), makes=stack)
+            emitter.program.step(node.label, self.phase, clear(stack), makes=stack)
         fresh = not layer.clears
         for run in runs:
             for order, (holder, span) in enumerate(run.holders):
@@ -320,7 +320,9 @@ def _made_or_filled(stack: Buffer, *, fresh: bool) -> dict[str, Any]:
     return {"makes": stack} if fresh else {"into": stack}
 
 
-def _clear(stack: Buffer) -> Callable[[Arrays], None]:
+def clear(stack: Buffer) -> Callable[[Arrays], None]:
+    """Return what fills a stack with zeros."""
+
     def run(arrays: Arrays) -> None:
         arrays[stack][...] = 0.0
 

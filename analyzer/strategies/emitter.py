@@ -34,10 +34,7 @@ class Emitter:
                 if key not in self._named:
                     self._named[key] = hold(node.parameter_symbol(name), shape, ("parameter", *key))
                 self._named[node.index, name] = self._named[key]
-            for name, shape in node.layer.constants.items():
-                symbol = f"{name}[{node.number}]"
-                self._named[node.index, name] = hold(symbol, (batch, *shape), ("constant", node.index, name))
-            for name, shape in node.layer.statistics.items():
+            for name, shape in node.layer.fixed(batch).items():
                 self._named[node.index, name] = hold(f"{name}[{node.number}]", shape, ("constant", node.index, name))
         self._target = hold("t", (batch, *graph.output.shape), ("target",)) if graph.loss.needs_target else None
 

@@ -35,8 +35,7 @@ class Data:
             for name in node.layer.parameters:
                 if name not in node.shared:
                     self._keep(("parameter", node.index, name), node.layer.initial(name, draws))
-            batched = {name: (graph.batch, *shape) for name, shape in node.layer.constants.items()}
-            for name, shape in {**batched, **node.layer.statistics}.items():
+            for name, shape in node.layer.fixed(graph.batch).items():
                 self._keep(("constant", node.index, name), node.layer.constant(name, shape, draws))
         if graph.loss.needs_target:
             self._keep(("target",), graph.loss.target(graph.batch, draws))

@@ -13,7 +13,7 @@ from math import prod
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph, Node
 from gradcost.numerics import np
-from gradcost.strategies.carried import Carried, Pusher
+from gradcost.strategies.carried import Carried, Pusher, clear
 from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.program import Arrays, Buffer, Cursor, Plan, Program, Segment
 
@@ -22,7 +22,7 @@ CONTRACTION = Cost(macs="B*N*K", additions="(B*N-1)*K")
 
 def plan(graph: Graph, chunk: int = 1) -> Plan:
     """Schedule the full passes, and a last one for the parameters that are left over."""
-    total = sum(prod(shape) for shape in graph.trained.values())
+    total = graph.trained_parameters
     chunk = min(chunk, total)
     rest = total % chunk
     segments = [Segment(_pass(graph, chunk, total), passes=total // chunk, stride=chunk)]
@@ -47,7 +47,7 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
         stack = pusher.push(node).stack
         if stack is None:
             stack = pusher.new_stack(node, columns)
-            program.step(node.label, "tangent", _fill_zero(stack), makes=stack)
+            program.step(node.label, "tangent", clear(stack), makes=stack)
         for name in node.own_parameters:
             seed = Buffer(f"v:{node.parameter_symbol(name)}", (tangents, *node.op.parameters[name]))
             program.step(node.label, "seed", _seed(seed, firsts[node.key(name)], program.cursor), makes=seed)
@@ -80,13 +80,6 @@ def _collect(emitter: Emitter, output: Node, cotangent: Buffer, stack: Buffer, t
     )
     program.step("loss", "contraction", contract, touches=(cotangent, stack), makes=found, term=Term(CONTRACTION, dims))
     program.step("loss", "contraction", store, touches=(found, gradient))
-
-
-def _fill_zero(stack: Buffer) -> Callable[[Arrays], None]:
-    def run(arrays: Arrays) -> None:
-        arrays[stack][...] = 0.0
-
-    return run
 
 
 def _seed(seed: Buffer, first: int, cursor: Cursor) -> Callable[[Arrays], None]:

@@ -5,14 +5,13 @@ float32, batch 256, one thread each. PyTorch's FlopCounterMode counts two operat
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
-
 import numpy as np
 import torch
 from timing import best_seconds, say
 from torch.utils.flop_counter import FlopCounterMode
 
 import gradcost
+from gradcost.configs import path
 from gradcost.strategies import STRATEGIES, Options
 from gradcost.strategies.execute import Data, run_plain
 
@@ -20,8 +19,8 @@ from gradcost.strategies.execute import Data, run_plain
 def main() -> None:
     """Print the ratio of the times, the largest difference of the gradients, and both counts."""
     torch.set_num_threads(1)
-    with as_file(files("gradcost.configs") / "mnist_mlp.yaml") as path:
-        network = gradcost.load(path)
+    with path("mnist_mlp") as file:
+        network = gradcost.load(file)
     data, plan = Data(network), STRATEGIES["reverse"].plan(network, Options())
     parameters = {key: torch.tensor(data.arrays["parameter", *key], requires_grad=True) for key in network.trained}
     x, target = torch.tensor(data.arrays["input", "input"]), torch.tensor(data.arrays["target",])

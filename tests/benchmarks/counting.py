@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
-
 from timing import best_seconds, say
 
 import gradcost
+from gradcost.configs import path
 from gradcost.strategies import STRATEGIES, Options
 from gradcost.strategies.execute import Data, run_counted, run_plain
 
 
 def main() -> None:
     """Print the ratio."""
-    with as_file(files("gradcost.configs") / "mnist_mlp.yaml") as path:
-        network = gradcost.load(path)
+    with path("mnist_mlp") as file:
+        network = gradcost.load(file)
     data, plan = Data(network), STRATEGIES["reverse"].plan(network, Options())
     counted, plain = best_seconds(lambda: run_counted(plan, data), lambda: run_plain(plan, data))
     say("reverse on mnist_mlp, counted against plain", counted, plain, 1.1)

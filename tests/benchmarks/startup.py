@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.resources import as_file, files
 
 from timing import best_seconds, say
+
+from gradcost.configs import path
 
 
 def main() -> None:
     """Print the ratio."""
-    with as_file(files("gradcost.configs") / "two_layer.yaml") as path:
-        ours = [sys.executable, "-m", "gradcost", "analyze", str(path), "--no-measure"]
+    with path("two_layer") as file:
+        ours = [sys.executable, "-m", "gradcost", "analyze", str(file), "--no-measure"]
         theirs = [sys.executable, "-c", "import numpy, rich, click, yaml"]
         mine, imports = best_seconds(
             *(lambda c=c: subprocess.run(c, check=True, capture_output=True) for c in (ours, theirs))
