@@ -77,6 +77,74 @@ def _batchnorm(node: Any, xs: list[Any], p: Mapping[str, Any], constants: Mappin
     return gamma * (xs[0] - mean) * rstd + beta
 
 
+def _standardised(node: Any, x: Any, p: Mapping[str, Any], axes: tuple[int, ...]) -> Any:
+    mean = anp.mean(x, axis=axes, keepdims=True)
+    variance = anp.mean((x - mean) ** 2, axis=axes, keepdims=True)
+    xhat = anp.reshape((x - mean) / anp.sqrt(variance + node.op.eps), (x.shape[0], *node.shape))
+    gamma, beta = (anp.reshape(p[name], (-1, *(1,) * (len(node.shape) - 1))) for name in ("gamma", "beta"))
+    return gamma * xhat + beta
+
+
+def _batchnorm_training(node: Any, xs: list[Any], p: Mapping[str, Any], constants: Any) -> Any:
+    return _standardised(node, xs[0], p, (0, *range(2, xs[0].ndim)))
+
+
+def _groupnorm(node: Any, xs: list[Any], p: Mapping[str, Any], constants: Any) -> Any:
+    groups = node.op.means[1]
+    x = anp.reshape(xs[0], (xs[0].shape[0], groups, -1))
+    return _standardised(node, x, p, (2,))
+
+
+def _conv_transpose2d(node: Any, xs: list[Any], p: Mapping[str, Any], constants: Any) -> Any:
+    """Insert zeros between the input's elements, pad, and convolve with the flipped kernel (Dumoulin & Visin 2016)."""
+    x, op = xs[0], node.op
+    for axis, side in ((2, op.windows.rows), (3, op.windows.cols)):
+        parts = []
+        for i in range(x.shape[axis]):
+            part = x[:, :, i : i + 1] if axis == 2 else x[:, :, :, i : i + 1]
+            parts.append(part)
+            if i + 1 < x.shape[axis]:
+                parts += [0.0 * part] * (side.stride - 1)
+        x = anp.concatenate(parts, axis=axis)
+        reach = side.dilation * (side.kernel - 1)
+        pads = [(0, 0)] * 4
+        pads[axis] = (reach, reach + side.stride)  # behind: room for output_padding
+        x = anp.pad(x, pads, mode="constant", constant_values=0.0)
+    rows, cols = op.windows.rows, op.windows.cols
+    W = p["W"][:, :, ::-1, ::-1]
+    channels, each = x.shape[1] // op.groups, W.shape[1]
+    planes = []
+    for k in range(op.output[0]):
+        group = k // each
+        own = slice(group * channels, (group + 1) * channels)
+        total: Any = 0.0
+        for i in range(rows.kernel):
+            for j in range(cols.kernel):
+                top, left = rows.before + i * rows.dilation, cols.before + j * cols.dilation
+                window = x[:, own, top : top + rows.size, left : left + cols.size]
+                total = total + anp.einsum("bchw,c->bhw", window, W[own, k % each, i, j])
+        planes.append(total + (p["b"][k] if "b" in p else 0.0))
+    return anp.stack(planes, axis=1)
+
+
+def _adaptive_avg_pool(node: Any, xs: list[Any], p: Any, constants: Any) -> Any:
+    (_, height, width), (_, rows, cols) = node.op.inputs[0], node.op.output
+
+    def span(i: int, size: int, windows: int) -> slice:
+        return slice(int(np.floor(i * size / windows)), int(np.ceil((i + 1) * size / windows)))
+
+    return anp.stack(
+        [
+            anp.stack(
+                [anp.mean(xs[0][:, :, span(i, height, rows), span(j, width, cols)], axis=(2, 3)) for j in range(cols)],
+                axis=2,
+            )
+            for i in range(rows)
+        ],
+        axis=2,
+    )
+
+
 FORWARD: dict[str, Callable[..., Any]] = {
     "Dense": _dense,
     "LayerNorm": _layernorm,
@@ -97,6 +165,10 @@ FORWARD: dict[str, Callable[..., Any]] = {
     "Scores": lambda node, xs, p, c: anp.einsum("bhid,bhjd->bhij", xs[0], xs[1]),
     "Weighted": lambda node, xs, p, c: anp.einsum("bhij,bhjd->bhid", xs[0], xs[1]),
     "BatchNorm": _batchnorm,
+    "BatchNormTraining": _batchnorm_training,
+    "GroupNorm": _groupnorm,
+    "ConvTranspose2d": _conv_transpose2d,
+    "AdaptiveAvgPool": _adaptive_avg_pool,
     "MaxPool": lambda node, xs, p, c: _over_windows(node, xs[0], -1e30, lambda w: anp.max(w, axis=(2, 3))),
     "AvgPool": lambda node, xs, p, c: _over_windows(node, xs[0], 0.0, lambda w: anp.mean(w, axis=(2, 3))),
     "Mean": lambda node, xs, p, c: anp.mean(

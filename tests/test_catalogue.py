@@ -19,13 +19,27 @@ from reference import gradients
 # type -> input shape and options, a case for each kind of geometry
 CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
     "activation": [([2, 3], {"activation": name}) for name in ACTIVATIONS],
+    "adaptive_avg_pool": [
+        ([2, 5, 4], {"size": [3, 3]}),
+        ([2, 4, 6], {"size": [2, 3]}),
+        ([1, 2, 3], {"size": [4, 2]}),
+        ([2, 3, 3], {"size": 3}),
+    ],
     "add": [([4], {"from": ["h", "h"]}), ([2, 3], {"from": ["h", "input", "h"]})],
     "avg_pool": [
         ([2, 5, 4], {"kernel": 2}),
         ([2, 5, 5], {"kernel": 3, "stride": 2, "padding": 1}),
         ([1, 4, 5], {"kernel": [2, 3], "stride": [1, 2], "padding": "same"}),
     ],
-    "batchnorm": [([3], {}), ([2, 3, 2], {"activation": "relu"}), ([2, 3], {"trainable": False})],
+    "batchnorm": [
+        *(
+            (shape, {"statistics": "batch", **more})
+            for shape, more in (([3, 2], {}), ([2, 3, 2], {"activation": "relu"}), ([2, 3], {"trainable": False}))
+        ),
+        ([3], {}),
+        ([2, 3, 2], {"activation": "relu"}),
+        ([2, 3], {"trainable": False}),
+    ],
     "class_token": [([2, 3], {})],
     "concat": [([4], {"from": ["h", "input"]}), ([2, 3], {"from": ["input", "h"], "axis": 0})],
     "conv1d": [
@@ -40,10 +54,20 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
         ([4, 5, 5], {"filters": 6, "kernel": 2, "groups": 2, "dilation": 2, "activation": "sigmoid"}),
         ([2, 4, 4], {"filters": 2, "kernel": 1, "stride": 2}),
     ],
+    "conv_transpose2d": [
+        ([2, 3, 2], {"filters": 3, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}),
+        ([2, 2, 3], {"filters": 2, "kernel": [2, 3], "dilation": 2, "activation": "tanh"}),
+        ([4, 2, 2], {"filters": 6, "kernel": 2, "stride": 2, "groups": 2}),
+        ([3, 2, 2], {"filters": 2, "kernel": 1, "bias": False}),
+        ([2, 2, 2], {"filters": 2, "kernel": 3, "padding": 2, "stride": 3}),
+        ([4, 2, 2], {"filters": 4, "kernel": 1, "groups": 4}),
+        ([2, 2, 2], {"filters": 1, "kernel": 1, "stride": 2}),
+    ],
     "dense": [([4], {"units": 3, "activation": "tanh"}), ([2, 3], {"units": 2, "bias": False})],
     "dropout": [([4], {"rate": 0.3})],
     "flatten": [([2, 3], {})],
     "global_avg_pool": [([2, 3, 2], {}), ([2, 3], {})],
+    "groupnorm": [([4, 3], {"groups": 2}), ([3, 2, 2], {"groups": 3}), ([4], {"groups": 1}), ([2, 2], {"groups": 1})],
     "gru": [([3, 2], {"units": 2}), ([2, 3], {"units": 2, "sequence": True})],
     "layernorm": [([4], {}), ([2, 3], {"trainable": False})],
     "lstm": [([3, 2], {"units": 2}), ([2, 2], {"units": 3, "sequence": True, "bias": False})],
@@ -139,13 +163,14 @@ def assert_proved(
 
 @pytest.mark.parametrize(("dtype", "batch"), [("float64", 1), ("float64", 3), ("float32", 2)])
 @pytest.mark.parametrize("tied", [False, True])
-def test_embedding(tied: bool, dtype: str, batch: int) -> None:
-    """Tokens, and a head that is the embedding's transpose: counted once, its gradients summed."""
-    head = {"units": 5, "bias": True, "share": "table"} if tied else {"units": 5}
+@pytest.mark.parametrize("words", [3, 5])
+def test_embedding(words: int, tied: bool, dtype: str, batch: int) -> None:
+    """Tokens, and a head that is the embedding's transpose: counted once, its gradients summed; also a square one."""
+    head = {"units": words, "bias": True, "share": "table"} if tied else {"units": words}
     spec = {
         "batch": batch,
         "dtype": dtype,
-        "input": {"shape": [4], "vocabulary": 5},
+        "input": {"shape": [4], "vocabulary": words},
         "layers": [
             {"name": "table", "type": "embedding", "units": 3},
             {"type": "activation", "activation": "tanh"},
@@ -155,7 +180,7 @@ def test_embedding(tied: bool, dtype: str, batch: int) -> None:
         "loss": "softmax_ce",
     }
     network = gradcost.load(spec)
-    assert network.parameters == 5 * 3 + 12 + 5 + (0 if tied else 15)
+    assert network.parameters == words * 3 + 12 + words + (0 if tied else words * 3)
     data = Data(network)
     tolerance = 1e-10 if dtype == "float64" else 1e-4
     assert_proved(network, data, gradients(network, data), tolerance=tolerance, chunks=(1, 4))

@@ -56,12 +56,14 @@ class Layer:
         symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a
             symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
+        couples: whether a sample's output depends on other samples of the batch.
         partial: whether the output depends on a part of the input alone; then ``vjp`` fills zeros around that part, and
             ``vjp_more(at, g, out)`` adds to it in a cotangent that is there already.
         unit_axis: the axis of the output, without the batch axis, whose entry k alone sees entry k of a parameter's
             first axis.
     """
 
+    couples: ClassVar[bool] = False
     partial: ClassVar[bool] = False
     unit_axis: ClassVar[int] = -1
     in_place: ClassVar[bool] = False
@@ -82,9 +84,18 @@ class Layer:
         axis = self.unit_axis % len(self.output)
         return axis, axis + 1
 
+    def birth_order(self, name: str) -> tuple[Shape, tuple[int, ...]]:
+        """Return how a parameter's entries become its Jacobian's columns, where those of a unit stand together.
+
+        The parameter is reshaped to the shape, and its axes are put in the order.
+        """
+        shape = self.parameters[name]
+        return shape, tuple(range(len(shape)))
+
     def birth_shape(self, name: str) -> Shape:
-        """Return a parameter's shape in the order of its Jacobian's columns: those of a unit stand together."""
-        return self.parameters[name]
+        """Return a parameter's shape in the order of its Jacobian's columns."""
+        shape, order = self.birth_order(name)
+        return tuple(shape[axis] for axis in order)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -101,6 +112,10 @@ class Layer:
         if sizes.get("S", 1) > 1:
             names["S"] = f"S{out}"
         return Dims({**sizes, "B": batch}, {**names, "B": "B"})
+
+    def kept(self, batch: int) -> dict[str, Shape]:
+        """Return the full shape of each aux, the batch axis first."""
+        return {name: (batch, *shape) for name, shape in self.aux.items()}
 
     def fixed(self, batch: int) -> dict[str, Shape]:
         """Return the full shape of each constant, the batch axis first, and of each statistic."""

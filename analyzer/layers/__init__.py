@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from gradcost.graph import LayerType, Loss
 from gradcost.layers.activations import ACTIVATION
+from gradcost.layers.adaptive_pool import ADAPTIVE_AVG_POOL
 from gradcost.layers.add import ADD
 from gradcost.layers.attention import MULTI_HEAD_ATTENTION
 from gradcost.layers.batchnorm import BATCHNORM
 from gradcost.layers.concat import CONCAT
 from gradcost.layers.conv import CONV1D, CONV2D
+from gradcost.layers.conv_transpose import CONV_TRANSPOSE2D
 from gradcost.layers.dense import DENSE
 from gradcost.layers.dropout import DROPOUT
 from gradcost.layers.embedding import EMBEDDING
+from gradcost.layers.groupnorm import GROUPNORM
 from gradcost.layers.layernorm import LAYERNORM
 from gradcost.layers.losses import BinaryCrossEntropy, MeanSquaredError, NoLoss, SoftmaxCrossEntropy
 from gradcost.layers.mean import GLOBAL_AVG_POOL, MEAN
@@ -26,6 +29,7 @@ from gradcost.layers.views import FLATTEN, RESHAPE
 
 _TYPES = (
     ACTIVATION,
+    ADAPTIVE_AVG_POOL,
     ADD,
     AVG_POOL,
     BATCHNORM,
@@ -33,11 +37,13 @@ _TYPES = (
     CONCAT,
     CONV1D,
     CONV2D,
+    CONV_TRANSPOSE2D,
     DENSE,
     DROPOUT,
     EMBEDDING,
     FLATTEN,
     GLOBAL_AVG_POOL,
+    GROUPNORM,
     GRU,
     LAYERNORM,
     LSTM,

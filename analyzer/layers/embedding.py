@@ -31,9 +31,9 @@ class Embedding(Layer):
         v, n = self.parameters["W"]
         return {"n": n, "m": v, "S": prod(self.output[:-1])}
 
-    def birth_shape(self, name: str) -> Shape:
-        """Return (n, v): a unit sees its own column of W."""
-        return self.parameters[name][::-1]
+    def birth_order(self, name: str) -> tuple[Shape, tuple[int, ...]]:
+        """Return the transpose's, (n, v): a unit sees its own column of W."""
+        return self.parameters[name], (1, 0)
 
     def initial(self, name: str, draws: Draws) -> Array:
         """Draw normal values."""

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
+from gradcost.layers.standardise import push, standardise
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Float
 from gradcost.units import Shape
@@ -58,6 +59,7 @@ class LayerNorm(Norm):
         """Take the shape of both ends and what keeps the root away from zero."""
         super().__init__(shape, eps)
         self.parameters = {"gamma": shape[-1:], "beta": shape[-1:]}
+        self._axes = (len(shape),)
 
     def initial(self, name: str, draws: Draws) -> Array:
         """Draw gamma about 1 and beta about 0, off the trivial values."""
@@ -75,19 +77,9 @@ class LayerNorm(Norm):
         special="B*S",
     )
     def primal(self, at: At, out: Array) -> None:
-        """Fill out, xhat and rstd; rstd holds the mean and the variance in turn."""
-        x, xhat, rstd, n = at.x, at.xhat, at.rstd, self.output[-1]
-        np.add.reduce(x, axis=-1, keepdims=True, out=rstd)
-        np.divide(rstd, n, out=rstd)
-        np.subtract(x, rstd, out=xhat)
-        np.multiply(xhat, xhat, out=out)
-        np.add.reduce(out, axis=-1, keepdims=True, out=rstd)
-        np.divide(rstd, n, out=rstd)
-        np.add(rstd, self.eps, out=rstd)
-        np.sqrt(rstd, out=rstd)
-        np.divide(1.0, rstd, out=rstd)
-        np.multiply(xhat, rstd, out=xhat)
-        np.multiply(xhat, at.gamma, out=out)
+        """Fill out, xhat and rstd."""
+        standardise(at.x, at.xhat, at.rstd, out, self._axes, self.eps)
+        np.multiply(at.xhat, at.gamma, out=out)
         np.add(out, at.beta, out=out)
 
     @rule(
@@ -101,16 +93,7 @@ class LayerNorm(Norm):
     )
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: out = gamma rstd (t - mean t - xhat mean(xhat t))."""
-        xhat, n = at.xhat[..., None], self.output[-1]
-        part = np.multiply(t, xhat)
-        along = np.add.reduce(part, axis=-2, keepdims=True)
-        np.divide(along, n, out=along)
-        mean = np.add.reduce(t, axis=-2, keepdims=True)
-        np.divide(mean, n, out=mean)
-        np.multiply(xhat, along, out=part)
-        np.subtract(t, part, out=out)
-        np.subtract(out, mean, out=out)
-        np.multiply(out, at.rstd[..., None], out=out)
+        push(t, at.xhat[..., None], at.rstd[..., None], out, self._axes)
         np.multiply(out, at.gamma[:, None], out=out)
 
     @rule(
@@ -124,17 +107,8 @@ class LayerNorm(Norm):
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""
-        xhat, n = at.xhat, self.output[-1]
         np.multiply(g, at.gamma, out=out)
-        part = np.multiply(out, xhat)
-        along = np.add.reduce(part, axis=-1, keepdims=True)
-        np.divide(along, n, out=along)
-        mean = np.add.reduce(out, axis=-1, keepdims=True)
-        np.divide(mean, n, out=mean)
-        np.multiply(xhat, along, out=part)
-        np.subtract(out, part, out=out)
-        np.subtract(out, mean, out=out)
-        np.multiply(out, at.rstd, out=out)
+        push(out, at.xhat, at.rstd, out, self._axes)
 
     @rule(additions="n*(B*S-1)")
     def vjp_beta(self, at: At, g: Array, out: Array) -> None:

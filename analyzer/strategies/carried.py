@@ -95,7 +95,7 @@ class Pusher:
         self.emitter = emitter
         self.births: list[Birth] = []
         self.carried: dict[int, Carried] = {}
-        self._of_parameter: dict[tuple[tuple[int, str], Shape], int] = {}
+        self._of_parameter: dict[tuple[tuple[int, str], tuple[Shape, tuple[int, ...]]], int] = {}
         self.phase = phase
 
     @property
@@ -108,10 +108,9 @@ class Pusher:
 
         Layers that order its columns differently, an embedding and a dense layer, cannot share the birth.
         """
-        shape = node.op.birth_shape(name)
-        key = (node.key(name), shape)
+        key = (node.key(name), node.op.birth_order(name))
         if key not in self._of_parameter:
-            self._of_parameter[key] = self.give_birth(node.parameter_symbol(name), shape)
+            self._of_parameter[key] = self.give_birth(node.parameter_symbol(name), node.op.birth_shape(name))
         return self._of_parameter[key]
 
     def give_birth(self, symbol: str, shape: Shape) -> int:

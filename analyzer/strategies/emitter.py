@@ -56,8 +56,8 @@ class Emitter:
         if isinstance(layer, View):
             self.view(node, phase, self.values[node.sources[0]], value)
             return
-        for name, shape in layer.aux.items():
-            kept = Buffer(f"{name}[{node.number}]", (self.graph.batch, *shape))
+        for name, shape in layer.kept(self.graph.batch).items():
+            kept = Buffer(f"{name}[{node.number}]", shape)
             self._named[node.index, name] = kept
             self.program.step(node.label, phase, _nothing, makes=kept)
         over = tuple(self.values[source] for source in node.sources) if layer.in_place else ()

@@ -4,8 +4,8 @@ da[l]/dW[j] = da[l]/dz[j] (x) a[j-1] is separable, so the last factor can wait: 
 contraction, and the layer's own vjp makes dL/dW[j] of it. The activations a[j-1] are kept meanwhile.
 
 A layer may have fewer parameters than outputs, as convolutions and norms do, or share them with others, as the steps of
-a recurrent layer do; then da[l]/dW[j] is the smaller, and it is carried as forward_jacobian does. The tensors' symbols
-say which.
+a recurrent layer do; then da[l]/dW[j] is the smaller, and it is carried as forward_jacobian does. So it is where a later
+layer couples the samples of a batch: da[l]/dz[j] would be B times as large. The tensors' symbols say which.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ def plan(graph: Graph) -> Plan:
     outputs: dict[int, int] = {}  # of all nodes that share one's parameters
     for node in graph.nodes:
         outputs[node.owner] = outputs.get(node.owner, 0) + prod(node.shape)
+    coupled = max((node.index for node in graph.nodes if node.layer is not None and node.layer.couples), default=-1)
 
     def births(node: Node) -> tuple[Compact, ...]:
-        if sum(prod(node.op.parameters[name]) for name in node.own_parameters) < outputs[node.owner]:
+        columns = sum(prod(node.op.parameters[name]) for name in node.own_parameters)
+        if node.index < coupled or columns < outputs[node.owner]:
             born = parameter_births(pusher, node)
             for part, name in zip(born, node.own_parameters, strict=True):
                 owners.setdefault(part.birth, (node, name))

@@ -15,6 +15,7 @@ from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
 from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
 from gradcost.strategies.reverse import Gradients, add_gradient, new_gradient
+from gradcost.units import Shape
 
 DENSE = Cost(macs="B*N*p", additions="(B*N-1)*p")
 COMPACT = Cost(macs="B*S*p", additions="(B*S-1)*p")
@@ -64,20 +65,24 @@ def contract_parameter(
 ) -> None:
     """Emit dL/dW[j] = sum over samples and outputs of dL/da[L] da[L]/dW[j]."""
     gradient = new_gradient(node, name, gradients)
-    ordered = node.op.birth_shape(name) == gradient.shape
+    shape, order = node.op.birth_order(name)
+    ordered = order == tuple(sorted(order))
     found = gradient if ordered else Buffer(f"{gradient.symbol}^T", node.op.birth_shape(name))
     if isinstance(columns, Compact):
         _contract_compact(emitter, node, cotangent, columns, found)
     else:
         _contract_dense(emitter, node, cotangent, *columns, found)
     if not ordered:
-        emitter.program.step(node.label, "contraction", _transpose(found, gradient), touches=(found,), makes=gradient)
+        run = _reorder(found, gradient, shape, order)
+        emitter.program.step(node.label, "contraction", run, touches=(found,), makes=gradient)
     add_gradient(emitter, node, name, gradient, gradients)
 
 
-def _transpose(found: Buffer, gradient: Buffer) -> Callable[[Arrays], None]:
+def _reorder(found: Buffer, gradient: Buffer, shape: Shape, order: tuple[int, ...]) -> Callable[[Arrays], None]:
+    """Copy columns back into the parameter's own order (see ``Layer.birth_order``)."""
+
     def run(arrays: Arrays) -> None:
-        np.copyto(arrays[gradient], arrays[found].T)
+        np.copyto(arrays[gradient].reshape(shape).transpose(order), arrays[found])
 
     return run
 
