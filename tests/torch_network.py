@@ -63,6 +63,7 @@ OPERATIONS: dict[str, Callable[[Any, list[Any], Any], Any]] = {
     "Add": lambda node, xs, p: xs[0] + xs[1],
     "Multiply": lambda node, xs, p: xs[0] * xs[1],
     "Dropout": lambda node, xs, p: functional.dropout(xs[0], node.op.rate, training=False),
+    "Identity": lambda node, xs, p: xs[0],
     "Sigmoid": lambda node, xs, p: torch.sigmoid(xs[0]),
     "Tanh": lambda node, xs, p: torch.tanh(xs[0]),
     "Relu6": lambda node, xs, p: functional.relu6(xs[0]),

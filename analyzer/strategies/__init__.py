@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gradcost.graph import Graph
-from gradcost.strategies import forward_factored, forward_jacobian, forward_jvp, reverse
+from gradcost.strategies import forward_factored, forward_jacobian, forward_jvp, reverse, reverse_checkpointed
 from gradcost.strategies.program import Plan
 
 
@@ -15,10 +15,14 @@ class Options:
     """What a strategy can be told.
 
     Attributes:
-        chunk: tangents that ``forward_jvp`` pushes in one pass.
+        chunk: tangents that ``forward_jvp`` pushes in one pass, and ``forward_gradient`` in its only one.
+        checkpoints: the schedule of ``reverse_checkpointed``; None: the cheapest within the budget, else ``sqrt``.
+        budget: elements that may be alive at once, where a strategy can choose.
     """
 
     chunk: int = 1
+    checkpoints: str | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,12 @@ STRATEGIES: dict[str, Strategy] = {
             "activations kept, then delta = dL/dz walks back",
             True,
             lambda graph, options: reverse.plan(graph),
+        ),
+        Strategy(
+            "reverse_checkpointed",
+            "some activations kept, the rest computed again on the way back",
+            True,
+            lambda graph, options: reverse_checkpointed.plan(graph, options.checkpoints, options.budget),
         ),
         Strategy(
             "forward_jacobian",

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradcost.formula import Term
 from gradcost.graph import At, Elementwise, Graph, Layer, Loss, Node, View, rule_of
-from gradcost.strategies.program import Arrays, Buffer, Program
+from gradcost.strategies.program import Arrays, Buffer, Program, nothing
 
 
 class Emitter:
@@ -48,9 +48,9 @@ class Emitter:
         """Return the shape of a batch of the node's values, with further axes behind."""
         return (self.graph.batch, *node.shape, *last)
 
-    def primal(self, node: Node) -> None:
+    def primal(self, node: Node, phase: str = "primal") -> None:
         """Emit the node's primal, with what it keeps for its derivative."""
-        layer, phase = node.op, "primal"
+        layer = node.op
         value = Buffer(node.symbol, self.shaped(node))
         self.values[node.index] = value
         if isinstance(layer, View):
@@ -59,7 +59,7 @@ class Emitter:
         for name, shape in layer.kept(self.graph.batch).items():
             kept = Buffer(f"{name}[{node.number}]", shape)
             self._named[node.index, name] = kept
-            self.program.step(node.label, phase, _nothing, makes=kept)
+            self.program.step(node.label, phase, nothing, makes=kept)
         over = tuple(self.values[source] for source in node.sources) if layer.in_place else ()
         self.call(node, phase, "primal", makes=value, over=over)
 
@@ -210,7 +210,3 @@ def _call(
         method(at, *before, *operands, out=target)
 
     return run
-
-
-def _nothing(arrays: Arrays) -> None:
-    """Do nothing: the step only makes a buffer for later ones to fill."""

@@ -4,8 +4,8 @@ da[l]/dW[j] = da[l]/dz[j] (x) a[j-1] is separable, so the last factor can wait: 
 contraction, and the layer's own vjp makes dL/dW[j] of it. The activations a[j-1] are kept meanwhile.
 
 A layer may have fewer parameters than outputs, as convolutions and norms do, or share them with others, as the steps of
-a recurrent layer do; then da[l]/dW[j] is the smaller, and it is carried as forward_jacobian does. So it is where a later
-layer couples the samples of a batch: da[l]/dz[j] would be B times as large. The tensors' symbols say which.
+a recurrent layer do; then da[l]/dW[j] is the smaller, and it is carried as forward_jacobian does. So it is where a
+later layer couples the samples of a batch: da[l]/dz[j] would be B times as large. The tensors' symbols say which.
 """
 
 from __future__ import annotations

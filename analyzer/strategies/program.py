@@ -116,6 +116,19 @@ class Program:
         term = term or NOTHING
         self.steps.append(Step(label, phase, tuple(touches), makes, run, term, view_of, over))
 
+    def drop_unused(self, phase: str) -> None:
+        """Leave out the steps of a phase that make what no later step touches, nor fill anything else."""
+        needed: set[Buffer] = set()
+        blank = {step.makes for step in self.steps if step.run is nothing}  # made empty, for another step to fill
+        kept = []
+        for step in reversed(self.steps):
+            filled = {buffer for buffer in step.touches if buffer in blank} | {step.makes}
+            if step.phase == phase and needed.isdisjoint(filled):
+                continue
+            needed.update(step.touches)
+            kept.append(step)
+        self.steps = kept[::-1]
+
     def resolve(self) -> None:
         """Settle what each step frees, and which donations hold.
 
@@ -152,6 +165,10 @@ class Program:
                     del alive[base]
 
 
+def nothing(arrays: Arrays) -> None:
+    """Do nothing: the step only makes a buffer for later ones to fill."""
+
+
 NOTHING = Term(FREE, Dims({}, {}))
 
 
@@ -173,11 +190,13 @@ class Plan:
         segments: run one after the other.
         gradients: where each trained parameter's gradient stands at the end, by node index and name.
         flat_gradient: the one vector that holds all of them in order, where the strategy fills such a one.
+        note: what the strategy chose for this network, in a sentence; empty where there is no choice.
     """
 
     segments: list[Segment]
     gradients: Mapping[tuple[int, str], Buffer] = field(default_factory=dict)
     flat_gradient: Buffer | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         """Settle the liveness of every program."""

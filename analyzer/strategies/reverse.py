@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from gradcost.formula import Cost, Dims, Term
@@ -21,33 +22,46 @@ def plan(graph: Graph) -> Plan:
         if node.layer is not None:
             emitter.primal(node)
     emitter.loss()
-    gradients = pull_back(emitter, {graph.output.index: emitter.cotangent()})
-    return Plan([Segment(emitter.program)], gradients)
+    walk = Walk(emitter, emitter.cotangent())
+    walk.back(graph.nodes)
+    return Plan([Segment(emitter.program)], walk.gradients)
 
 
-def pull_back(emitter: Emitter, cotangents: dict[int, Buffer]) -> Gradients:
-    """Emit the walk from the given cotangents to the gradient of each trained parameter."""
-    gradients: Gradients = {}
-    partial: set[Buffer | None] = set()  # cotangents that parts may still be added to: nobody else has seen them
-    for node in reversed(emitter.graph.nodes):
-        if not node.active:
-            continue
-        cotangent = cotangents.pop(node.index)
-        parameter_gradients(emitter, node, cotangent, gradients)
-        for index, source in enumerate(node.sources):
-            if not emitter.graph.nodes[source].active:
+class Walk:
+    """The walk of cotangents from the output to the gradient of each trained parameter, in one go or in parts.
+
+    Attributes:
+        gradients: what has been reached so far.
+    """
+
+    def __init__(self, emitter: Emitter, cotangent: Buffer) -> None:
+        """Start at the output."""
+        self.emitter = emitter
+        self.gradients: Gradients = {}
+        self._cotangents = {emitter.graph.output.index: cotangent}
+        self._partial: set[Buffer | None] = set()  # that parts may still be added to: nobody else has seen them
+
+    def back(self, nodes: Sequence[Node]) -> None:
+        """Emit the walk over these nodes, the last first."""
+        graph, cotangents, partial = self.emitter.graph, self._cotangents, self._partial
+        for node in reversed(nodes):
+            if not node.active:
                 continue
-            held = cotangents.get(source)
-            if node.op.partial and held in partial:
-                emitter.call(node, "cotangent", "vjp_more", (cotangent,), into=held)
-                continue
-            pulled = _pull(emitter, node, index, cotangent)
-            if held is not None:
-                pulled = _accumulate(emitter, source, held, pulled)
-            if node.op.partial:
-                partial.add(pulled)
-            cotangents[source] = pulled
-    return gradients
+            cotangent = cotangents.pop(node.index)
+            parameter_gradients(self.emitter, node, cotangent, self.gradients)
+            for index, source in enumerate(node.sources):
+                if not graph.nodes[source].active:
+                    continue
+                held = cotangents.get(source)
+                if node.op.partial and held in partial:
+                    self.emitter.call(node, "cotangent", "vjp_more", (cotangent,), into=held)
+                    continue
+                pulled = _pull(self.emitter, node, index, cotangent)
+                if held is not None:
+                    pulled = _accumulate(self.emitter, source, held, pulled)
+                if node.op.partial:
+                    partial.add(pulled)
+                cotangents[source] = pulled
 
 
 def parameter_gradients(emitter: Emitter, node: Node, cotangent: Buffer, gradients: Gradients) -> None:

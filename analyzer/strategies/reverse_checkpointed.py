@@ -1,0 +1,137 @@
+"""reverse_checkpointed: some states of the forward sweep are kept, the rest is computed again on the way back.
+
+The graph is cut into a chain of stages where few values cross: at every node that all later ones depend through, and
+at the steps of a recurrent layer, where its state alone crosses. The schedule says which states are kept; a value that
+no later step touches is freed, so emitting the schedule's actions is all there is to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from gradcost.errors import UsageError
+from gradcost.graph import Graph, Node, View
+from gradcost.strategies.emitter import Emitter
+from gradcost.strategies.predict import predict
+from gradcost.strategies.program import Plan, Segment
+from gradcost.strategies.reverse import Walk
+from gradcost.strategies.schedules import Action, binomial, square_root, uniform
+
+TRIED = 12  # sizes of each kind of schedule, where a budget asks for the cheapest
+
+
+def plan(graph: Graph, schedule: str | None = None, budget: int | None = None) -> Plan:
+    """Schedule the stages, by a named schedule or by the cheapest whose peak fits the budget.
+
+    Args:
+        graph: the network.
+        schedule: ``sqrt``, ``uniform:K`` (every K-th state kept) or ``binomial:C`` (at most C at once).
+        budget: elements alive at the peak; without one, and without a schedule, it is ``sqrt``.
+
+    Raises:
+        UsageError: there is no such schedule.
+    """
+    stages = split(graph)
+    if schedule is not None or budget is None:
+        name = schedule or "sqrt"
+        return _emit(graph, stages, name, read_schedule(name, len(stages)))
+    best: tuple[tuple[bool, int, int], Plan] | None = None
+    for name, actions in _candidates(len(stages)):
+        found = _emit(graph, stages, name, actions)
+        cost = predict(found)
+        fits = cost.peak_elements <= budget
+        order = (False, cost.counts.flops, cost.peak_elements) if fits else (True, cost.peak_elements, 0)
+        if best is None or order < best[0]:
+            best = order, found
+    assert best is not None
+    return best[1]
+
+
+def read_schedule(text: str, stages: int) -> list[Action]:
+    """Return the schedule of a name such as ``binomial:4`` for a number of stages. Raises ``UsageError``."""
+    kind, colon, size = text.partition(":")
+    if kind == "sqrt" and not colon:
+        return square_root(stages)
+    if kind in ("uniform", "binomial") and size.isascii() and size.isdigit() and len(size) < 10:
+        if kind == "binomial":
+            return binomial(stages, int(size))
+        if int(size):
+            return uniform(stages, int(size))
+    raise UsageError(f"{text!r} is not a checkpointing schedule; write sqrt, uniform:K or binomial:C, as in binomial:4")
+
+
+def split(graph: Graph) -> list[tuple[Node, ...]]:
+    """Cut a graph's operations into a chain of stages.
+
+    A cut is where one value alone crosses to later nodes, or fewer than on both sides of it. Inputs, which are there
+    throughout, cross for free; a value is not parted from its activation, nor from a view of it.
+    """
+    nodes = graph.nodes
+    crossing = _crossing(graph)
+    cuts = []
+    plateaus = [[index for index, _ in group] for _, group in groupby(enumerate(crossing), key=lambda item: item[1])]
+    for before, plateau, after in zip([None, *plateaus], plateaus, [*plateaus[1:], None], strict=False):
+        here = crossing[plateau[0]]
+        if here == 1:
+            cuts += [i for i in plateau if i + 1 < len(nodes) and not _belongs(nodes[i], nodes[i + 1])]
+        elif before and after and here < min(crossing[before[0]], crossing[after[0]]):
+            cuts.append(plateau[-1])
+    bounds = [0, *(cut + 1 for cut in cuts), len(nodes)]
+    stages = (tuple(n for n in nodes[i:j] if n.layer is not None) for i, j in zip(bounds, bounds[1:], strict=False))
+    return [stage for stage in stages if stage]
+
+
+def _belongs(node: Node, following: Node) -> bool:
+    return node.letter == "z" or isinstance(following.layer, View)
+
+
+def _crossing(graph: Graph) -> list[int]:
+    """Return, for the place behind each node, how many values later nodes still read."""
+    last = {source: node.index for node in graph.nodes for source in node.sources}
+    last[graph.output.index] = len(graph.nodes)
+    counts, alive = [], 0
+    ends = [0] * (len(graph.nodes) + 1)
+    for node in graph.nodes:
+        if node.layer is not None:
+            alive += 1
+            ends[last[node.index]] += 1
+        alive -= ends[node.index]
+        counts.append(alive)
+    return counts
+
+
+def _emit(graph: Graph, stages: list[tuple[Node, ...]], name: str, actions: list[Action]) -> Plan:
+    emitter = Emitter(graph)
+    walk: Walk | None = None
+    done, again = 0, 0  # stages that have been run once; and how many were run once more
+    for action in actions:
+        for number in range(action.start, action.stop):
+            again += number < done
+            for node in stages[number]:
+                emitter.primal(node, "recompute" if number < done else "primal")
+            done = max(done, number + 1)
+        if action.reverse:
+            if walk is None:
+                emitter.loss()
+                walk = Walk(emitter, emitter.cotangent())
+            walk.back([node for stage in stages[action.start : action.stop] for node in stage])
+    assert walk is not None
+    emitter.program.drop_unused("recompute")
+    note = f"schedule {name} over {len(stages):,} stages, of which {again:,} are run again"
+    return Plan([Segment(emitter.program)], walk.gradients, note=note)
+
+
+def _candidates(stages: int) -> Iterator[tuple[str, list[Action]]]:
+    """Yield schedules from the one that keeps everything to the one that keeps nothing."""
+    yield f"uniform:{stages}", uniform(stages, stages)
+    for size in _sizes(stages):
+        yield f"uniform:{size}", uniform(stages, size)
+        yield f"binomial:{size - 1}", binomial(stages, size - 1)
+
+
+def _sizes(stages: int) -> list[int]:
+    """Return sizes from 1 to below ``stages``: all of them, or some at equal ratios."""
+    if stages - 1 <= TRIED:
+        return list(range(1, stages))
+    return sorted({round((stages - 1) ** (i / (TRIED - 1))) for i in range(TRIED)})
