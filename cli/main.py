@@ -54,7 +54,12 @@ class _Size(click.ParamType[int]):
 @click.option(
     "--budget", type=_Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available."
 )
-@click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of forward_jvp.")
+@click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of the JVP strategies.")
+@click.option(
+    "--checkpoints",
+    metavar="SCHEDULE",
+    help="Of reverse_checkpointed: sqrt, uniform:K or binomial:C. Default: the cheapest within --budget, else sqrt.",
+)
 @click.option("--json", "json_to", metavar="FILE|-", help="Write the report as JSON; - prints it alone on stdout.")
 @click.option("--explain", is_flag=True, help="Show each count's closed form, with its numbers.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors; the exit code tells.")
@@ -66,6 +71,7 @@ def analyze(
     measure: bool | None,
     budget: int | None,
     chunk: int,
+    checkpoints: str | None,
     json_to: str | None,
     explain: bool,
     quiet: bool,
@@ -98,6 +104,7 @@ def analyze(
             measure=measure,
             budget=budget,
             chunk=chunk,
+            checkpoints=checkpoints,
             progress=progress.update,
         )
         text = None if json_to is None else report.to_json() + "\n"

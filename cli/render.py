@@ -54,6 +54,8 @@ def render(report: Report, *, explain: bool = False) -> None:
         console.print()
         console.print(Text(f"{name}: {STRATEGIES[name].carries}", style="bold"))
         console.print(Text(f"Its tensors; the peak of {peak} is at {label}, {phase}.", style="dim"))
+        for line in _notes(strategy):
+            console.print(Text(line, style="dim"))
         console.print(_tensors(strategy))
     if explain:
         for name, strategy in report.strategies.items():
@@ -69,7 +71,7 @@ def _table(title: str | None, *columns: str) -> Table:
         title_style="bold",
         box=box.SIMPLE_HEAD,
         show_edge=False,
-        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)
@@ -110,7 +112,7 @@ def _measured(report: Report) -> Table:
             Text("NOT as predicted", style="bold red") if name in wrong else "= predicted",
             format_bytes(measured.tracemalloc_peak_bytes),
             _seconds(measured.seconds),
-            "-" if error is None else f"{error:.1e}",
+            "-" if error is None else f"{error:.1e}" if strategy.exact else "estimate",
         )
     return table
 
@@ -122,6 +124,15 @@ def _not_measured(report: Report) -> Text:
     if len(reasons) == 1:
         return Text(f"Not measured: {next(iter(reasons))}.")
     return Text("Not measured: " + "; ".join(f"{', '.join(names)} {why}" for why, names in reasons.items()) + ".")
+
+
+def _notes(strategy: StrategyReport) -> Iterator[str]:
+    if strategy.note:
+        yield f"{strategy.note[0].upper()}{strategy.note[1:]}."
+    if strategy.recomputed.flops:
+        again, all_of_it = strategy.recomputed.multiplies, strategy.predicted.multiplies
+        share = 100 * exact_ratio(again, all_of_it)
+        yield f"Recomputed: {format_short(again)} of its {format_short(all_of_it)} multiplies ({share:.3g} %)."
 
 
 def _seconds(seconds: float) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 from hypothesis import strategies as st
 
 from gradcost.layers.activations import ACTIVATIONS
+from gradcost.strategies import Options
 
 SMOOTH = ("sigmoid", "tanh", "gelu", "silu", "softplus", "softmax", "identity")
 Shape = tuple[int, ...]
@@ -115,3 +117,12 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dic
         "layers": layers,
         "loss": loss,
     }
+
+
+def variants(strategy: str, chunks: Sequence[int]) -> list[Options]:
+    """Return the options under which a strategy does different things."""
+    if strategy == "reverse_checkpointed":
+        return [Options(checkpoints=schedule) for schedule in ("sqrt", "uniform:1", "binomial:0", "binomial:2")]
+    if strategy in ("forward_jvp", "forward_gradient"):
+        return [Options(chunk=chunk) for chunk in chunks]
+    return [Options()]

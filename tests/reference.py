@@ -228,3 +228,11 @@ def gradients(network: gradcost.Network, data: Data) -> dict[tuple[int, str], An
     start = {key: data.arrays["parameter", *key] for key in network.trained}
     found: dict[tuple[int, str], Any] = grad(loss_function(network, data))(start)
     return {key: np.asarray(values) for key, values in found.items()}
+
+
+def estimate(plan: Any, data: Data, exact: Mapping[tuple[int, str], Any]) -> dict[tuple[int, str], Any]:
+    """Return the forward gradient, 1/k sum of (dL . v) v, over the directions that a plan starts with."""
+    v = {b.key[1:]: np.asarray(data.of(b), float) for b in plan.segments[0].program.initial if b.key[0] == "direction"}
+    tangents = len(next(iter(v.values())))
+    slopes = [sum(float((v[key][i] * exact[key]).sum()) for key in exact) for i in range(tangents)]
+    return {key: sum(slopes[i] * v[key][i] for i in range(tangents)) / tangents for key in exact}

@@ -15,19 +15,20 @@ from gradcost.spec.located import parse_yaml
 from gradcost.strategies import STRATEGIES, Options
 from gradcost.strategies.execute import Data, measure
 from gradcost.strategies.predict import predict
-from networks import dense_chains, networks
+from networks import dense_chains, networks, variants
 
 
 def prove(network: gradcost.Network, chunk: int = 1) -> None:
     data = Data(network)
     for name, strategy in STRATEGIES.items():
-        plan = strategy.plan(network, Options(chunk=chunk))
-        prediction, measurement = predict(plan), measure(plan, data)
-        wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
-        assert not wrong, "\n".join(map(str, wrong))
-        assert measurement.counts == prediction.counts
-        assert measurement.identical, f"{name}: counting changed a bit"
-        assert measurement.tracemalloc_peak_bytes >= measurement.peak_bytes
+        for options in variants(name, (chunk,)):
+            plan = strategy.plan(network, options)
+            prediction, measurement = predict(plan), measure(plan, data)
+            wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
+            assert not wrong, "\n".join(map(str, wrong))
+            assert measurement.counts == prediction.counts
+            assert measurement.identical, f"{name}: counting changed a bit"
+            assert measurement.tracemalloc_peak_bytes >= measurement.peak_bytes
 
 
 @given(networks(), st.integers(1, 9))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
@@ -9,7 +11,7 @@ from gradcost.units import Shape
 class Draws:
     """One seeded generator for a network's parameters and data."""
 
-    def __init__(self, seed: int, dtype: str) -> None:
+    def __init__(self, seed: int | Sequence[int], dtype: str) -> None:
         """Seed the generator."""
         self._generator = np.random.default_rng(seed)
         self.dtype = np.dtype(dtype)

@@ -96,6 +96,7 @@ def analyze(
     measure: bool | None = None,
     budget: int | None = None,
     chunk: int = 1,
+    checkpoints: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
@@ -108,7 +109,9 @@ def analyze(
         dtype: instead of the spec's.
         measure: True measures every strategy that fits the budget, False none, None those that also finish in seconds.
         budget: bytes that a measured run may take at its peak; None: half of the memory available now.
-        chunk: tangents that ``forward_jvp`` pushes in one pass.
+        chunk: tangents that ``forward_jvp`` pushes in one pass, and ``forward_gradient`` in its only one.
+        checkpoints: the schedule of ``reverse_checkpointed``: ``sqrt``, ``uniform:K`` or ``binomial:C``; None: the
+            cheapest whose peak fits a budget that is given, else ``sqrt``.
         seed: of the random parameters and data.
         progress: called with what is being done, and passes done and in all (0 where that is not known).
 
@@ -130,7 +133,8 @@ def analyze(
     for name in names:
         if progress is not None:
             progress(f"predicting {name}", 0, 0)
-        work[name] = _predict(graph, name, Options(chunk=chunk))
+        room = None if budget is None else budget // graph.item_bytes
+        work[name] = _predict(graph, name, Options(chunk=chunk, checkpoints=checkpoints, budget=room))
     allowed = _budget(budget, measure)
     _choose(work, measure, allowed, by_name=strategies is not None)
     measured, mismatches = _measure(graph, work, seed, progress)
@@ -197,7 +201,8 @@ def _measure(
     chosen = [name for name in work if work[name].skipped is None]
     if not chosen:
         return {}, []
-    from gradcost.report.verify import Tolerance, compare_figures, gradient_errors, worst_tensor
+    from gradcost.report.judge import judge
+    from gradcost.report.verify import compare_figures
     from gradcost.strategies.execute import Data, Measurement, measure
 
     data = Data(graph, seed)
@@ -216,18 +221,7 @@ def _measure(
         mismatches.extend(compare_figures(name, item.prediction, found[name], graph.item_bytes))
         if not found[name].identical:
             mismatches.append(Mismatch(name, "", "", "gradient", 0.0, math.nan))
-    errors = gradient_errors(graph, {name: m.gradients for name, m in found.items() if STRATEGIES[name].exact})
-    limit = Tolerance.of(graph.dtype).relative
-    for name in chosen[1:]:
-        error = errors.get(name)
-        if error is not None and error > limit:
-            worst = worst_tensor(graph, found[chosen[0]].gradients, found[name].gradients)
-            mismatches.append(Mismatch(name, worst, f"against {chosen[0]}", "gradient", limit, error))
-    for name in chosen:
-        error = errors.get(name)
-        if error is not None and math.isnan(error):
-            mismatches.append(Mismatch(name, "", "", "gradient", limit, error))
-            errors = {**errors, name: None}
+    errors, wrong = judge(graph, {name: work[name].plan for name in found}, found, data)
     measured = {
         name: Measured(
             **asdict(m.counts),
@@ -238,7 +232,7 @@ def _measure(
         )
         for name, m in found.items()
     }
-    return measured, mismatches
+    return measured, mismatches + wrong
 
 
 def _strategy_report(graph: Graph, name: str, item: _Work, measured: Measured | None) -> StrategyReport:
@@ -249,6 +243,7 @@ def _strategy_report(graph: Graph, name: str, item: _Work, measured: Measured | 
         measured=measured,
         layers=tuple(LayerCost(row, graph.item_bytes) for row in item.prediction.rows.values()),
         peak_at=item.prediction.peak_at,
+        note=item.plan.note,
     )
 
 

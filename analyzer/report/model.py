@@ -151,6 +151,7 @@ class StrategyReport:
         measured: from a real run.
         layers: by layer and phase, in the order of the schedule.
         peak_at: the layer and phase of the predicted peak.
+        note: what the strategy chose, or is known to be worth, on this network; often empty.
     """
 
     exact: bool
@@ -159,6 +160,12 @@ class StrategyReport:
     measured: Measured | None
     layers: tuple[LayerCost, ...]
     peak_at: tuple[str, str]
+    note: str = ""
+
+    @property
+    def recomputed(self) -> Counts:
+        """Predicted operations that had been done before, the price of not keeping their results."""
+        return sum((layer.counts for layer in self.layers if layer.phase == "recompute"), Counts())
 
     @property
     def primal_macs(self) -> int:

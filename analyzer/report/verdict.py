@@ -16,6 +16,7 @@ REASONS = {
         "each da[l]/dz[j] that it carries is n_l x n_j numbers per sample, for every earlier j, where reverse "
         "carries one vector of n_l"
     ),
+    "reverse_checkpointed": "it runs parts of the forward sweep again instead of keeping their activations",
     "forward_jvp": "it runs the network again for every chunk of parameters, keeping next to nothing in between",
 }
 NEARLY = 1.25

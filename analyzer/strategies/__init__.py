@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gradcost.graph import Graph
-from gradcost.strategies import forward_factored, forward_jacobian, forward_jvp, reverse, reverse_checkpointed
+from gradcost.strategies import (
+    forward_factored,
+    forward_gradient,
+    forward_jacobian,
+    forward_jvp,
+    reverse,
+    reverse_checkpointed,
+)
 from gradcost.strategies.program import Plan
 
 
@@ -74,6 +81,12 @@ STRATEGIES: dict[str, Strategy] = {
             "one tangent (or a chunk) per parameter, repeated passes",
             True,
             lambda graph, options: forward_jvp.plan(graph, options.chunk),
+        ),
+        Strategy(
+            "forward_gradient",
+            "random tangents (--chunk) in one pass: an unbiased estimate",
+            False,
+            lambda graph, options: forward_gradient.plan(graph, options.chunk),
         ),
     )
 }

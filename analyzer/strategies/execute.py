@@ -13,18 +13,24 @@ from gradcost.counting import CountingArray, Meter
 from gradcost.formula import Counts
 from gradcost.graph import Draws, Graph
 from gradcost.numerics import Array, np
-from gradcost.strategies.program import Arrays, Plan, Step
+from gradcost.strategies.program import Arrays, Buffer, Plan, Step
 
 Gradients = Mapping[tuple[int, str], Array]
 
 
 class Data:
-    """Parameters, constants, inputs and targets of one network: drawn once, read by every strategy."""
+    """Parameters, constants, inputs and targets of one network: drawn once, read by every strategy.
+
+    Attributes:
+        round: which of many independent draws of random directions it is.
+    """
 
     def __init__(self, graph: Graph, seed: int = 0) -> None:
         """Draw everything from one seeded generator, in the network's dtype."""
         draws = Draws(seed, graph.dtype)
         self.graph = graph
+        self.seed = seed
+        self.round = 0
         self.arrays: dict[tuple[object, ...], Array] = {("one",): np.ones(1, graph.dtype)}
         for node in graph.nodes:
             if node.layer is None:
@@ -39,6 +45,19 @@ class Data:
                 self._keep(("constant", node.index, name), node.layer.constant(name, shape, draws))
         if graph.loss.needs_target:
             self._keep(("target",), graph.loss.target(graph.batch, draws))
+
+    def of(self, buffer: Buffer) -> Array | None:
+        """Return the values that a buffer starts with; None for one that starts empty.
+
+        Random directions are drawn anew each time, alike in each ``round``: nobody keeps them between runs.
+        """
+        key = buffer.key
+        assert key is not None
+        if key[0] != "direction":
+            return self.arrays.get(key)
+        _, index, name = key
+        assert isinstance(index, int)
+        return Draws((self.seed, self.round, index, *str(name).encode()), self.graph.dtype).normal(buffer.shape)
 
     def _keep(self, key: tuple[object, ...], values: Array) -> None:
         self.arrays[key] = np.ascontiguousarray(values, dtype=self.graph.dtype)
@@ -136,16 +155,15 @@ def _run(
     trace: bool = False,
 ) -> dict[tuple[int, str], Any]:
     """Run every pass; arrays of the backend come from ``wrap`` and ``empty`` alone."""
-    held: dict[tuple[object, ...], Any] = {}
+    held: dict[tuple[object, ...] | None, Any] = {}
     made: dict[tuple[int, str], Any] = {}
     with np.errstate(all="ignore"):  # overflow shows in the gradients, which are checked
         for segment in plan.segments:
             program = segment.program
             initial: Arrays = {}
             for buffer in program.initial:
-                assert buffer.key is not None
                 if buffer.key not in held:
-                    values = data.arrays.get(buffer.key)
+                    values = data.of(buffer)
                     held[buffer.key] = empty(buffer.shape) if values is None else wrap(values)
                 initial[buffer] = held[buffer.key]
             for number in range(segment.passes):

@@ -34,11 +34,35 @@ def plan(graph: Graph, chunk: int = 1) -> Plan:
 def _pass(graph: Graph, tangents: int, total: int) -> Program:
     """Emit one pass that seeds ``tangents`` of the ``total`` parameters, from the cursor on."""
     emitter = Emitter(graph)
-    pusher = Pusher(emitter, phase="tangent")
-    columns = pusher.nothing.with_birth(pusher.give_birth("v", (tangents,)))
     program = emitter.program
     firsts = dict(zip(graph.trained, accumulate(map(prod, graph.trained.values()), initial=0), strict=False))
-    for node in graph.nodes:
+
+    def seed_of(node: Node, name: str) -> Buffer:
+        seed = Buffer(f"v:{node.parameter_symbol(name)}", (tangents, *node.op.parameters[name]))
+        program.step(node.label, "seed", _seed(seed, firsts[node.key(name)], program.cursor), makes=seed)
+        return seed
+
+    final = push_tangents(Pusher(emitter, phase="tangent"), tangents, seed_of)
+    emitter.loss()
+    found = directional(emitter, emitter.cotangent(), final)
+    gradient = program.hold("dL/dtheta", (total,), ("gradient",))
+
+    def store(arrays: Arrays) -> None:
+        start = program.cursor.start
+        arrays[gradient][start : start + tangents] = arrays[found].reshape(tangents)
+
+    program.step("loss", "contraction", store, touches=(found, gradient))
+    return program
+
+
+def push_tangents(pusher: Pusher, tangents: int, seed_of: Callable[[Node, str], Buffer]) -> Buffer:
+    """Emit the forward sweep with tangents beside each value; return those of the output, (B, \\*shape, tangents).
+
+    ``seed_of`` gives the tangents of a node's parameter, (tangents, \\*shape).
+    """
+    emitter = pusher.emitter
+    columns = pusher.nothing.with_birth(pusher.give_birth("v", (tangents,)))
+    for node in emitter.graph.nodes:
         if node.layer is None:
             continue
         emitter.primal(node)
@@ -47,39 +71,32 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
         stack = pusher.push(node).stack
         if stack is None:
             stack = pusher.new_stack(node, columns)
-            program.step(node.label, "tangent", clear(stack), makes=stack)
+            emitter.program.step(node.label, "tangent", clear(stack), makes=stack)
         for name in node.own_parameters:
-            seed = Buffer(f"v:{node.parameter_symbol(name)}", (tangents, *node.op.parameters[name]))
-            program.step(node.label, "seed", _seed(seed, firsts[node.key(name)], program.cursor), makes=seed)
-            emitter.call(node, "tangent", f"jvp_{name}", (seed,), into=stack, sizes={"K": tangents}, names={"K": "K"})
+            args = (seed_of(node, name),)
+            emitter.call(node, "tangent", f"jvp_{name}", args, into=stack, sizes={"K": tangents}, names={"K": "K"})
         pusher.carried[node.index] = Carried(columns, stack)
-    emitter.loss()
-    final = pusher.carried[graph.output.index].stack
+    final = pusher.carried[emitter.graph.output.index].stack
     assert final is not None
-    _collect(emitter, graph.output, emitter.cotangent(), final, total)
-    return program
+    return final
 
 
-def _collect(emitter: Emitter, output: Node, cotangent: Buffer, stack: Buffer, total: int) -> None:
-    """Emit dL.v = dL/da[L] . (da[L]/dtheta v) for each tangent, and its place in the gradient."""
-    program, tangents = emitter.program, stack.shape[-1]
+def directional(emitter: Emitter, cotangent: Buffer, stack: Buffer) -> Buffer:
+    """Emit dL.v = dL/da[L] . (da[L]/dtheta v) for each tangent: (1, K)."""
+    output, tangents = emitter.graph.output, stack.shape[-1]
     found = Buffer("dL.v", (1, tangents))
-    gradient = program.hold("dL/dtheta", (total,), ("gradient",))
 
     def contract(arrays: Arrays) -> None:
         g, t = arrays[cotangent].reshape(1, -1), arrays[stack].reshape(-1, tangents)
         np.matmul(g, t, out=arrays[found])
 
-    def store(arrays: Arrays) -> None:
-        start = program.cursor.start
-        arrays[gradient][start : start + tangents] = arrays[found].reshape(tangents)
-
     dims = Dims(
         {"B": emitter.graph.batch, "N": prod(output.shape), "K": tangents},
         {"B": "B", "N": f"n{output.number}", "K": "K"},
     )
-    program.step("loss", "contraction", contract, touches=(cotangent, stack), makes=found, term=Term(CONTRACTION, dims))
-    program.step("loss", "contraction", store, touches=(found, gradient))
+    term = Term(CONTRACTION, dims)
+    emitter.program.step("loss", "contraction", contract, touches=(cotangent, stack), makes=found, term=term)
+    return found
 
 
 def _seed(seed: Buffer, first: int, cursor: Cursor) -> Callable[[Arrays], None]:

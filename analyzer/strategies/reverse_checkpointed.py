@@ -8,7 +8,7 @@ no later step touches is freed, so emitting the schedule's actions is all there 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from gradcost.errors import UsageError
 from gradcost.graph import Graph, Node, View
@@ -34,7 +34,7 @@ def plan(graph: Graph, schedule: str | None = None, budget: int | None = None) -
     """
     stages = split(graph)
     if schedule is not None or budget is None:
-        name = schedule or "sqrt"
+        name = "sqrt" if schedule is None else schedule
         return _emit(graph, stages, name, read_schedule(name, len(stages)))
     best: tuple[tuple[bool, int, int], Plan] | None = None
     for name, actions in _candidates(len(stages)):
@@ -78,7 +78,7 @@ def split(graph: Graph) -> list[tuple[Node, ...]]:
         elif before and after and here < min(crossing[before[0]], crossing[after[0]]):
             cuts.append(plateau[-1])
     bounds = [0, *(cut + 1 for cut in cuts), len(nodes)]
-    stages = (tuple(n for n in nodes[i:j] if n.layer is not None) for i, j in zip(bounds, bounds[1:], strict=False))
+    stages = (tuple(n for n in nodes[i:j] if n.layer is not None) for i, j in pairwise(bounds))
     return [stage for stage in stages if stage]
 
 

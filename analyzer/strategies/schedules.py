@@ -2,13 +2,15 @@
 
 State i is what stage i + 1 starts from; state 0, the inputs, is always there. A schedule is a list of actions: it
 advances from a stored state to another, which it stores, or it reverses a run of stages, keeping all that happens
-inside for the walk back. ``checkpoints`` counts states that are stored at once, state 0 left out.
+inside for the walk back. ``checkpoints`` counts states that are stored at once for later use: state 0 is left out, and
+so is the one that a run of stages is reversed from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import comb, isqrt
 
 
@@ -24,7 +26,7 @@ class Action:
 def uniform(stages: int, every: int) -> list[Action]:
     """Store every ``every``-th state; reverse the runs in between one by one (Chen et al. 2016, algorithm 1)."""
     bounds = [*range(0, stages, every), stages]
-    runs = list(zip(bounds, bounds[1:], strict=False))
+    runs = list(pairwise(bounds))
     return [Action(*run, reverse=False) for run in runs[:-1]] + [Action(*run, reverse=True) for run in runs[::-1]]
 
 
