@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
+from gradcost.cli.options import Size
+from gradcost.cli.sweep import fit, sweep
 from gradcost.errors import BudgetError, GradcostError
 from gradcost.version import __version__
 
@@ -24,23 +26,6 @@ def commands() -> None:
     """
 
 
-class _Size(click.ParamType[int]):
-    """A memory size such as 8GiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it, or say what it should be."""
-        from gradcost.units import parse_bytes
-
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_bytes(value)
-        except GradcostError as error:
-            self.fail(str(error), param, ctx)
-
-
 @commands.command()
 @click.argument("spec", type=click.Path())
 @click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Compare only this one; may be repeated.")
@@ -51,9 +36,7 @@ class _Size(click.ParamType[int]):
     default=None,
     help="Run all that fit the budget, or none. Default: those that also finish in seconds.",
 )
-@click.option(
-    "--budget", type=_Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available."
-)
+@click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available.")
 @click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of the JVP strategies.")
 @click.option(
     "--checkpoints",
@@ -88,7 +71,7 @@ def analyze(
     """
     import gc
 
-    from gradcost.cli.output import check_writable, write_json
+    from gradcost.cli.output import check_writable, write_whole
     from gradcost.cli.progress import Progress
     from gradcost.report import analyze as run
 
@@ -110,7 +93,7 @@ def analyze(
         text = None if json_to is None else report.to_json() + "\n"
     if json_to not in (None, "-"):
         assert text is not None
-        write_json(json_to, text)
+        write_whole(json_to, text)
     if json_to == "-":
         click.echo(text, nl=False)
     elif not quiet:
@@ -156,6 +139,10 @@ def configs(name: str | None) -> None:
         return
     for each in names():
         click.echo(f"{each:20} {describe(each)}")
+
+
+commands.add_command(sweep)
+commands.add_command(fit)
 
 
 def main(args: list[str] | None = None, prog_name: str = "gradcost") -> NoReturn:

@@ -9,19 +9,19 @@ from pathlib import Path
 from gradcost.errors import UsageError
 
 
-def check_writable(target: str) -> None:
+def check_writable(target: str, option: str = "--json") -> None:
     """Refuse, before any work is done, a file that could not be written. Raises ``UsageError``."""
     path = Path(target)
     folder = path.parent
     if path.is_dir():
-        raise UsageError(f"--json {target!r} is a directory; name a file in it")
+        raise UsageError(f"{option} {target!r} is a directory; name a file in it")
     if not folder.is_dir():
-        raise UsageError(f"--json {target!r}: there is no directory {str(folder)!r}; create it first")
+        raise UsageError(f"{option} {target!r}: there is no directory {str(folder)!r}; create it first")
     if not os.access(folder, os.W_OK) and not _is_special(path):
-        raise UsageError(f"--json {target!r}: the directory {str(folder)!r} cannot be written to")
+        raise UsageError(f"{option} {target!r}: the directory {str(folder)!r} cannot be written to")
 
 
-def write_json(target: str, text: str) -> None:
+def write_whole(target: str, text: str, option: str = "--json") -> None:
     """Write ``text`` to a file atomically: another file beside it takes its place when it is complete.
 
     Raises:
@@ -46,7 +46,7 @@ def write_json(target: str, text: str) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise UsageError(f"--json {target!r} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{option} {target!r} cannot be written: {error.strerror}") from None
 
 
 def _is_special(path: Path) -> bool:

@@ -63,7 +63,7 @@ def render(report: Report, *, explain: bool = False) -> None:
             _explain(console, name, strategy)
 
 
-def _table(title: str | None, *columns: str) -> Table:
+def new_table(title: str | None, *columns: str) -> Table:
     """Return an empty table: the first column is text, the others are numbers."""
     table = Table(
         title=title,
@@ -80,7 +80,7 @@ def _table(title: str | None, *columns: str) -> Table:
 
 def _predicted(report: Report) -> Table:
     base = report.strategies[report.comparison.baseline].predicted
-    table = _table("Predicted by closed forms", "strategy", "multiplies", "", "MACs", "", "peak", "")
+    table = new_table("Predicted by closed forms", "strategy", "multiplies", "", "MACs", "", "peak", "")
     for name, strategy in report.strategies.items():
         figures = strategy.predicted
         table.add_row(
@@ -97,7 +97,9 @@ def _predicted(report: Report) -> Table:
 
 
 def _measured(report: Report) -> Table:
-    table = _table("Measured on real numpy runs", "strategy", "counts, peak", "tracemalloc", "time", "gradient error")
+    table = new_table(
+        "Measured on real numpy runs", "strategy", "counts, peak", "tracemalloc", "time", "gradient error"
+    )
     table.columns[1].no_wrap = False
     table.columns[1].justify = "left"
     wrong = {mismatch.strategy for mismatch in report.mismatches}
@@ -142,7 +144,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _tensors(strategy: StrategyReport) -> Table:
-    table = _table(None, "layer", "phase", "tensor", "shape", "elements", "memory")
+    table = new_table(None, "layer", "phase", "tensor", "shape", "elements", "memory")
     table.columns[1].justify = table.columns[2].justify = "left"
     for column in (table.columns[0], table.columns[2], table.columns[3]):  # names and shapes may go on below
         column.overflow, column.no_wrap = "fold", False

@@ -1,4 +1,4 @@
-"""Judgement on measured gradients: exact ones against each other, estimates against what the exact one makes of each."""
+"""Judgement on measured gradients: exact ones against each other, estimates against what the exact one makes."""
 
 from __future__ import annotations
 

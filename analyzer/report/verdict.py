@@ -23,8 +23,12 @@ NEARLY = 1.25
 
 
 def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> str:
-    """Return the exact strategy with the fewest multiplies among those within the budget, else the smallest."""
+    """Return the exact strategy with the fewest multiplies among those within the budget, else the smallest.
+
+    An estimate wins only where there is nothing else.
+    """
     exact = {name: s.predicted for name, s in strategies.items() if s.exact}
+    exact = exact or {name: s.predicted for name, s in strategies.items()}
     fitting = {name: p for name, p in exact.items() if budget is None or p.peak_bytes <= budget}
     if not fitting:
         return min(exact, key=lambda name: (exact[name].peak_bytes, exact[name].multiplies))

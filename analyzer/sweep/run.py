@@ -1,0 +1,180 @@
+"""Running a grid, here or on any ``concurrent.futures.Executor``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gradcost.errors import GradcostError, SpecError
+from gradcost.report import Report, analyze
+from gradcost.spec import read_spec
+from gradcost.sweep.grid import Axis, Value, at, points
+from gradcost.version import __version__
+
+TOGETHER = 32  # predictions that make one task, so that passing it on costs little beside it
+IN_FLIGHT = 64  # tasks that are handed out at once: a grid of millions is never a list
+ATTEMPTS = 3  # of a task whose worker died
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What each analysis of a sweep is told; see ``analyze``."""
+
+    strategies: tuple[str, ...] | None = None
+    measure: bool = False
+    budget: int | None = None
+    chunk: int = 1
+    checkpoints: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One point of the grid.
+
+    Attributes:
+        index: its place in the grid, from 0.
+        set: what was set.
+        network: name, dtype, batch and parameters; empty where the spec could not be used.
+        strategies: of each, ``predicted``, ``measured`` (or null) and ``skipped``, as in the report.
+        recommended: the winner; empty where there was an error.
+        error: why there are no figures; None where all is well. Measured figures that prove wrong are errors too.
+    """
+
+    index: int
+    set: Mapping[str, Value]
+    network: Mapping[str, Any]
+    strategies: Mapping[str, Mapping[str, Any]]
+    recommended: str
+    error: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+
+def read_tree(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """Return a spec as plain dicts and lists, checked. Raises ``SpecError``."""
+    read_spec(source)
+    if isinstance(source, Mapping):
+        return dict(source)
+    tree: dict[str, Any] = yaml.safe_load(Path(source).read_text(encoding="utf-8"))
+    return {"name": Path(source).stem, **tree}
+
+
+def fingerprint(tree: Mapping[str, Any], options: Options) -> str:
+    """Return what tells one sweep's rows from those of another network, other options or another version."""
+    text = json.dumps([tree, asdict(options), __version__], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def sweep(
+    source: str | Path | Mapping[str, Any],
+    axes: Sequence[Axis],
+    options: Options = Options(),
+    *,
+    executor: Executor | None = None,
+    skip: Collection[int] = (),
+) -> Iterator[Row]:
+    """Analyse every point of a grid, and yield each row when it is done.
+
+    Args:
+        source: a YAML file or a dict of the same form.
+        axes: what varies.
+        options: what each analysis is told.
+        executor: where the work is done: a process pool, a Dask cluster's, any other; None: here, in order.
+        skip: indices of points that are done already.
+
+    Raises:
+        SpecError: the network cannot be used as it stands.
+        UsageError: an axis names a place that is not there, or an option makes no sense.
+        GradcostError: workers died again and again.
+    """
+    tree = read_tree(source)
+    for axis in axes:
+        at(tree, {axis.path: axis.values[0]})
+    todo = ((index, point) for index, point in enumerate(points(axes)) if index not in skip)
+    if executor is None:
+        for index, point in todo:
+            yield _row(tree, index, point, options)
+        return
+    tasks = iter(lambda: list(islice(todo, 1 if options.measure else TOGETHER)), [])
+    yield from _spread(executor, tree, tasks, options)
+
+
+def _spread(
+    executor: Executor, tree: Mapping[str, Any], tasks: Iterator[list[tuple[int, dict[str, Value]]]], options: Options
+) -> Iterator[Row]:
+    running: dict[Future[list[Row]], tuple[list[tuple[int, dict[str, Value]]], int]] = {}
+
+    def hand_out(task: list[tuple[int, dict[str, Value]]], attempt: int) -> None:
+        running[executor.submit(_rows, tree, task, options)] = task, attempt
+
+    try:
+        for task in islice(tasks, IN_FLIGHT):
+            hand_out(task, 1)
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                task, attempt = running.pop(future)
+                failure = future.exception()
+                if failure is None:
+                    yield from future.result()
+                    for more in islice(tasks, 1):
+                        hand_out(more, 1)
+                elif isinstance(failure, GradcostError):
+                    raise failure
+                elif attempt == ATTEMPTS:
+                    where = f"point {task[0][0]} ({task[0][1]})"
+                    raise GradcostError(f"workers died {ATTEMPTS} times from {where} on: {failure!r}") from failure
+                else:
+                    hand_out(task, attempt + 1)
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _rows(tree: Mapping[str, Any], task: Sequence[tuple[int, dict[str, Value]]], options: Options) -> list[Row]:
+    return [_row(tree, index, point, options) for index, point in task]
+
+
+def _row(tree: Mapping[str, Any], index: int, point: Mapping[str, Value], options: Options) -> Row:
+    """Analyse one point; a spec that a value makes unusable is a row too, and the others go on."""
+    try:
+        report = analyze(at(tree, point), **arguments(options))
+    except SpecError as error:
+        return Row(index, point, {}, {}, "", str(error))
+    except MemoryError:
+        return Row(index, point, {}, {}, "", "out of memory in spite of the budget")
+    network = report.network
+    described = {
+        "name": network.name,
+        "dtype": network.dtype,
+        "batch": network.batch,
+        "parameters": network.parameters,
+    }
+    wrong = "; ".join(map(str, report.mismatches)) or None
+    return Row(index, point, described, _figures(report), report.comparison.recommended, wrong)
+
+
+def arguments(options: Options) -> dict[str, Any]:
+    """Return the keyword arguments of ``analyze``."""
+    return {**asdict(options), "measure": None if options.measure else False}
+
+
+def _figures(report: Report) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "predicted": strategy.predicted.to_dict(),
+            "measured": None if strategy.measured is None else strategy.measured.to_dict(),
+            "skipped": strategy.skipped,
+        }
+        for name, strategy in report.strategies.items()
+    }

@@ -1,0 +1,26 @@
+"""Kinds of option that several commands take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gradcost.errors import GradcostError
+
+
+class Size(click.ParamType[int]):
+    """A memory size such as 8GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it, or say what it should be."""
+        from gradcost.units import parse_bytes
+
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(value)
+        except GradcostError as error:
+            self.fail(str(error), param, ctx)
