@@ -54,7 +54,7 @@ def test_axis(text: str, path: str, values: tuple[Any, ...]) -> None:
     "text", ["batch", "batch=", "=3", "b=9:1", "b=1:9:0", "b=1:9:x1", "b=0:9:x2", "b=a:b", "b=1,1"]
 )
 def test_an_axis_that_makes_no_sense_is_refused(text: str) -> None:
-    with pytest.raises(gradcost.UsageError, match="names no values|no range|must rise|names a value twice"):
+    with pytest.raises(gradcost.UsageError, match=r"names no values|no range|must rise|names a value twice"):
         parse_axis(text)
 
 

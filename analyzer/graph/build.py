@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from gradcost.errors import SpecError, nearest
+from gradcost.errors import SpecError, UsageError, nearest
 from gradcost.formula import Dims
 from gradcost.graph.graph import Graph, LayerInfo, Node
 from gradcost.graph.layer import Layer, Loss
@@ -36,19 +36,33 @@ class LayerType:
 class Builder:
     """Adds nodes for one spec layer after the other."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
-        """Start with the inputs."""
+    def __init__(self, spec: NetworkSpec, variable: Callable[[Shape, int], Layer], inputs: Collection[str]) -> None:
+        """Start with the inputs; those that are differentiated by become operations of the kind ``variable``."""
         self.spec = spec
         self.nodes: list[Node] = []
         self.outputs: dict[str, Node] = {}
         self.entry: LayerEntry | None = None
         self.number = ""
-        for index, (name, given) in enumerate(spec.inputs.items()):
+        for index, name in enumerate(inputs):
+            given = spec.inputs[name]
             number = "0" if len(spec.inputs) == 1 else name
-            nothing = Dims({}, {})
-            vocabulary = given.vocabulary
+            varies = spec.wrt in ("inputs", name)
+            if varies and given.vocabulary is not None:
+                raise UsageError(f"wrt {spec.wrt!r}: the input {name!r} holds tokens, which have no derivative")
+            layer = variable(given.shape, spec.batch) if varies else None
             node = Node(
-                index, name, number, "a", None, given.shape, (), False, False, nothing, index, vocabulary=vocabulary
+                index,
+                name,
+                number,
+                "a",
+                layer,
+                given.shape,
+                (),
+                trainable=varies,
+                active=varies,
+                dims=layer.dims(spec.batch, _subscript(number), ()) if layer else Dims({}, {}),
+                owner=index,
+                vocabulary=given.vocabulary,
             )
             self.nodes.append(node)
             self.outputs[name] = node
@@ -124,15 +138,29 @@ def _subscript(number: str) -> str:
     return number if number.isdigit() else f"_{number}"
 
 
-def build_graph(spec: NetworkSpec, types: Mapping[str, LayerType], losses: Mapping[str, type[Loss]]) -> Graph:
+def build_graph(
+    spec: NetworkSpec,
+    types: Mapping[str, LayerType],
+    losses: Mapping[str, type[Loss]],
+    variable: Callable[[Shape, int], Layer],
+) -> Graph:
     """Build the graph of a spec from the registries of layer types and losses.
+
+    ``variable`` makes what stands for an input that is differentiated by, from its shape and the batch. Where a
+    layer's output is differentiated, what it does not depend on is left out.
 
     Raises:
         SpecError: an unknown type or option, shapes that do not fit, or nothing to train.
+        UsageError: what is differentiated, or what by, is not there.
     """
-    builder = Builder(spec)
+    _check_target(spec)
+    needed = _needed(spec)
+    builder = Builder(spec, variable, [name for name in spec.inputs if name in needed])
     infos = []
     for number, entry in enumerate(spec.layers, start=1):
+        if entry.name not in needed:
+            continue
+        entry = replace(entry, trainable=entry.trainable and _within(entry.name, spec.wrt))
         kind = types.get(entry.type)
         if kind is None:
             raise SpecError(entry.type_where, f"unknown layer type {entry.type!r}{nearest(entry.type, types)}")
@@ -154,13 +182,42 @@ def build_graph(spec: NetworkSpec, types: Mapping[str, LayerType], losses: Mappi
         spec.dtype,
         spec.batch,
         tuple(builder.nodes),
-        losses[spec.loss](builder.nodes[-1].shape),
+        losses[spec.loss if spec.outputs == "loss" else "none"](builder.nodes[-1].shape),
         tuple(infos),
         spec,
     )
+    if not graph.trained and spec.wrt != "params":
+        raise UsageError(f"wrt {spec.wrt!r}: nothing in it is trainable, or {spec.outputs!r} does not depend on it")
     if not graph.trained:
         raise SpecError(spec.where, "no parameter is trainable, so there is no gradient; add or unfreeze a layer")
     return graph
+
+
+def _check_target(spec: NetworkSpec) -> None:
+    """Refuse names that are not there. Raises ``UsageError``."""
+    layers = {entry.name: None for entry in spec.layers}
+    if spec.outputs != "loss" and spec.outputs not in layers:
+        raise UsageError(f"outputs {spec.outputs!r} is neither 'loss' nor a layer{nearest(spec.outputs, layers)}")
+    named = spec.wrt in ("params", "inputs") or spec.wrt in spec.inputs
+    if not named and not any(_within(name, spec.wrt) for name in layers):
+        tail = nearest(spec.wrt, ["params", "inputs", *spec.inputs, *layers])
+        raise UsageError(f"wrt {spec.wrt!r} is neither 'params', 'inputs' nor the name of a layer or input{tail}")
+
+
+def _within(name: str, wrt: str) -> bool:
+    """Whether a layer is what is differentiated by, or in the block that is."""
+    return wrt == "params" or name == wrt or name.startswith(f"{wrt}.")
+
+
+def _needed(spec: NetworkSpec) -> set[str]:
+    """Return the names of all layers and inputs that what is differentiated depends on."""
+    needed = {spec.layers[-1].name if spec.outputs == "loss" else spec.outputs}
+    for entry in reversed(spec.layers):
+        if entry.name in needed:
+            needed.update(entry.sources)
+            if entry.shares is not None:
+                needed.add(entry.shares)
+    return needed
 
 
 def fold(builder: Builder, sources: tuple[Node, ...], layer: Callable[[Shape], Layer], what: str) -> Node:

@@ -98,6 +98,16 @@ class Graph:
     spec: NetworkSpec
 
     @property
+    def jacobian(self) -> bool:
+        """Whether the whole output is differentiated, and not a loss."""
+        return self.spec.outputs != "loss"
+
+    @property
+    def rows(self) -> int:
+        """How many numbers are differentiated: 1 for a loss, all elements of a batch of outputs for a Jacobian."""
+        return self.batch * prod(self.output.shape) if self.jacobian else 1
+
+    @property
     def output(self) -> Node:
         """The last node: what the loss reads."""
         return self.nodes[-1]

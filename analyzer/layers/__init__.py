@@ -25,6 +25,7 @@ from gradcost.layers.positional import CLASS_TOKEN, POSITIONAL
 from gradcost.layers.recurrent import GRU, LSTM, RNN
 from gradcost.layers.rmsnorm import RMSNORM
 from gradcost.layers.scale import SCALE
+from gradcost.layers.variable import Variable
 from gradcost.layers.views import FLATTEN, RESHAPE
 
 _TYPES = (
@@ -64,3 +65,5 @@ LAYER_TYPES: dict[str, LayerType] = {kind.name: kind for kind in _TYPES}
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (BinaryCrossEntropy, SoftmaxCrossEntropy, MeanSquaredError, NoLoss)
 }
+
+__all__ = ["LAYER_TYPES", "LOSSES", "Variable"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from gradcost.errors import BudgetError, UsageError, nearest
 from gradcost.graph import Graph, build_graph
-from gradcost.layers import LAYER_TYPES, LOSSES
+from gradcost.layers import LAYER_TYPES, LOSSES, Variable
 from gradcost.report.model import (
     Comparison,
     LayerCost,
@@ -25,7 +25,7 @@ from gradcost.report.model import (
 )
 from gradcost.report.verdict import recommend, verdict
 from gradcost.spec import read_spec
-from gradcost.strategies import STRATEGIES, Options, Plan
+from gradcost.strategies import STRATEGIES, Options, Plan, applying
 from gradcost.strategies.predict import Prediction, predict
 from gradcost.units import available_bytes, exact_ratio, format_bytes, format_short
 from gradcost.version import __version__
@@ -73,17 +73,32 @@ def _garbage_collection_paused() -> Iterator[None]:
 
 
 def load(
-    source: str | Path | Mapping[str, Any] | Graph, *, batch: int | None = None, dtype: str | None = None
+    source: str | Path | Mapping[str, Any] | Graph,
+    *,
+    batch: int | None = None,
+    dtype: str | None = None,
+    wrt: str | None = None,
+    outputs: str | None = None,
 ) -> Graph:
-    """Build a network from a YAML file, a dict of the same form, or another network, with another batch or dtype.
+    """Build a network from a YAML file, a dict of the same form, or another network, with what is given in its place.
+
+    Args:
+        source: where it comes from.
+        batch: instead of the spec's.
+        dtype: instead of the spec's.
+        wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.
+        outputs: what is differentiated: ``loss``, or the name of a layer, for the Jacobian of its output.
 
     Raises:
         SpecError: the spec cannot be used; the message names the place and the mend.
+        UsageError: what ``wrt`` or ``outputs`` names is not there.
     """
-    if isinstance(source, Graph) and batch is None and dtype is None:
+    given = {"batch": batch, "dtype": dtype, "wrt": wrt, "outputs": outputs}
+    if isinstance(source, Graph) and all(value is None for value in given.values()):
         return source
     spec = source.spec if isinstance(source, Graph) else read_spec(source)
-    return build_graph(spec.overridden(batch=batch, dtype=dtype), LAYER_TYPES, LOSSES)
+    changed = spec.overridden(batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
+    return build_graph(changed, LAYER_TYPES, LOSSES, Variable)
 
 
 @_garbage_collection_paused()
@@ -95,7 +110,9 @@ def analyze(
     dtype: str | None = None,
     measure: bool | None = None,
     budget: int | None = None,
-    chunk: int = 1,
+    chunk: int | None = None,
+    wrt: str | None = None,
+    outputs: str | None = None,
     checkpoints: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -109,7 +126,10 @@ def analyze(
         dtype: instead of the spec's.
         measure: True measures every strategy that fits the budget, False none, None those that also finish in seconds.
         budget: bytes that a measured run may take at its peak; None: half of the memory available now.
-        chunk: tangents that ``forward_jvp`` pushes in one pass, and ``forward_gradient`` in its only one.
+        chunk: tangents that ``forward_jvp`` pushes in one pass, and ``forward_gradient`` in its only one; None: 1, or
+            all of them for a Jacobian, as jacfwd does.
+        wrt: see ``load``.
+        outputs: see ``load``.
         checkpoints: the schedule of ``reverse_checkpointed``: ``sqrt``, ``uniform:K`` or ``binomial:C``; None: the
             cheapest whose peak fits a budget that is given, else ``sqrt``.
         seed: of the random parameters and data.
@@ -120,15 +140,17 @@ def analyze(
 
     Raises:
         SpecError: the spec cannot be used.
-        UsageError: an unknown strategy, or an option out of range.
+        UsageError: a strategy that is unknown or does not apply, or an option out of range.
         BudgetError: a strategy that was asked for by name would not fit the budget; nothing has been allocated.
     """
-    names = _names(strategies)
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
         raise UsageError(f"chunk must be a whole number of at least 1, not {chunk!r}")
     if budget is not None and budget < 1:
         raise UsageError(f"budget must be at least one byte, not {budget!r}")
-    graph = load(source, batch=batch, dtype=dtype)
+    graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
+    names = _names(strategies, applying(graph))
+    if chunk is None:
+        chunk = graph.trained_parameters if graph.jacobian else 1
     work: dict[str, _Work] = {}
     for name in names:
         if progress is not None:
@@ -151,12 +173,16 @@ def analyze(
     )
 
 
-def _names(strategies: Sequence[str] | None) -> list[str]:
+def _names(strategies: Sequence[str] | None, apply: Sequence[str]) -> list[str]:
     if strategies is None:
-        return list(STRATEGIES)
+        return list(apply)
     for name in strategies:
         if name not in STRATEGIES:
             raise UsageError(f"unknown strategy {name!r}{nearest(name, STRATEGIES)}")
+        if name not in apply:
+            raise UsageError(
+                f"{name} differentiates a loss, not the whole output of a layer; leave it or --outputs out"
+            )
     if not strategies:
         raise UsageError(f"name at least one strategy{nearest('', STRATEGIES)}")
     return [name for name in STRATEGIES if name in strategies]

@@ -37,7 +37,12 @@ _INPUT_FIELDS = {"shape": Sizes(), "vocabulary": Int(None)}
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A network spec whose structure has been checked; layer options are still to be read by their types."""
+    """A network spec whose structure has been checked; layer options are still to be read by their types.
+
+    Attributes:
+        wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.
+        outputs: what is differentiated: ``loss``, or the name of a layer, whose whole output it is then.
+    """
 
     name: str
     dtype: str
@@ -46,10 +51,19 @@ class NetworkSpec:
     layers: tuple[LayerEntry, ...]
     loss: str
     where: str
+    wrt: str = "params"
+    outputs: str = "loss"
 
-    def overridden(self, *, batch: int | None = None, dtype: str | None = None) -> NetworkSpec:
-        """Return the spec with another batch or dtype. Raises ``SpecError`` for one that is not allowed."""
-        changed = self
+    def overridden(
+        self,
+        *,
+        batch: int | None = None,
+        dtype: str | None = None,
+        wrt: str | None = None,
+        outputs: str | None = None,
+    ) -> NetworkSpec:
+        """Return the spec with what is given in its place. Raises ``SpecError`` for what is not allowed."""
+        changed = replace(self, wrt=wrt or self.wrt, outputs=outputs or self.outputs)
         if batch is not None:
             changed = replace(changed, batch=Int().read(Located(batch, "batch"), "batch"))
         if dtype is not None:

@@ -41,12 +41,14 @@ class Strategy:
         carries: what it carries, in a few words.
         exact: whether its gradient is exact, up to rounding.
         plan: makes its schedule for a network.
+        jacobians: whether it also differentiates a whole output, and not a loss alone.
     """
 
     name: str
     carries: str
     exact: bool
     plan: Callable[[Graph, Options], Plan]
+    jacobians: bool = False
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -57,6 +59,7 @@ STRATEGIES: dict[str, Strategy] = {
             "activations kept, then delta = dL/dz walks back",
             True,
             lambda graph, options: reverse.plan(graph),
+            jacobians=True,
         ),
         Strategy(
             "reverse_checkpointed",
@@ -69,6 +72,7 @@ STRATEGIES: dict[str, Strategy] = {
             "da[l]/dW[j] for all j <= l, compact at birth, dense after",
             True,
             lambda graph, options: forward_jacobian.plan(graph),
+            jacobians=True,
         ),
         Strategy(
             "forward_factored",
@@ -81,6 +85,7 @@ STRATEGIES: dict[str, Strategy] = {
             "one tangent (or a chunk) per parameter, repeated passes",
             True,
             lambda graph, options: forward_jvp.plan(graph, options.chunk),
+            jacobians=True,
         ),
         Strategy(
             "forward_gradient",
@@ -91,4 +96,10 @@ STRATEGIES: dict[str, Strategy] = {
     )
 }
 
-__all__ = ["STRATEGIES", "Options", "Plan", "Strategy"]
+
+def applying(graph: Graph) -> list[str]:
+    """Return the names of the strategies that can differentiate what a network is asked for."""
+    return [name for name, strategy in STRATEGIES.items() if strategy.jacobians or not graph.jacobian]
+
+
+__all__ = ["STRATEGIES", "Options", "Plan", "Strategy", "applying"]

@@ -265,6 +265,12 @@ class Pusher:
                 fresh = False
         return Carried(columns, stack)
 
+    def all_dense(self, node: Node, carried: Carried) -> Buffer:
+        """Emit what a node carries as one stack of dense columns."""
+        stack = self._all_dense(node, carried, node).stack
+        assert stack is not None
+        return stack
+
     def _all_dense(self, node: Node, carried: Carried, source: Node) -> Carried:
         """Emit the compact Jacobians of ``source`` as columns of its stack, where ``node`` cannot keep them so."""
         if not carried.compact:

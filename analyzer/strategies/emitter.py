@@ -64,8 +64,10 @@ class Emitter:
         self.call(node, phase, "primal", makes=value, over=over)
 
     def derivative(self, node: Node) -> None:
-        """Emit f'(x) of an elementwise layer; its pushes and pulls read it as ``d``."""
+        """Emit f'(x) of an elementwise layer, once; its pushes and pulls read it as ``d``."""
         layer = node.op
+        if (node.index, "d") in self._named:
+            return
         assert isinstance(layer, Elementwise)
         if layer.slope is not None:
             self._named[node.index, "d"] = self._named[node.index, layer.slope]
@@ -75,7 +77,9 @@ class Emitter:
         self._named[node.index, "d"] = slope
 
     def loss(self) -> None:
-        """Emit the loss's value."""
+        """Emit the loss's value, if there is a loss."""
+        if self.graph.jacobian:
+            return
         value = Buffer("L", (1,))
         self._call_loss("loss", "primal", value)
 

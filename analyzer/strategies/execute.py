@@ -171,10 +171,14 @@ def _run(
                 arrays = dict(initial)
                 # All passes allocate alike, and tracing is slow: the first of them is enough.
                 with _traced(meter if trace and number == 0 else None):
-                    for step in program.steps:
-                        if meter is not None:
-                            meter.enter((step.label, step.phase))
-                        _do(step, arrays, empty)
+                    for part, turns in program.parts():
+                        for turn in range(turns):
+                            if turns > 1:
+                                program.cursor.start = turn
+                            for step in part:
+                                if meter is not None:
+                                    meter.enter((step.label, step.phase))
+                                _do(step, arrays, empty)
                 made = {key: arrays[buffer] for key, buffer in plan.gradients.items()}
                 if progress is not None:
                     progress()
@@ -197,10 +201,10 @@ def _do(step: Step, arrays: Arrays, empty: Callable[[tuple[int, ...]], Any]) -> 
 
 
 def _split(flat: Any, graph: Graph) -> dict[tuple[int, str], Any]:
-    """Return the views of each parameter's part of one long gradient."""
+    """Return the views of each parameter's part of one long gradient, or of the columns of a Jacobian."""
     found, start = {}, 0
     for key, shape in graph.trained.items():
         size = int(np.prod(shape))
-        found[key] = flat[start : start + size].reshape(*shape)
+        found[key] = flat[..., start : start + size].reshape(*flat.shape[:-1], *shape)
         start += size
     return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
+from typing import Any
 
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph, Node
@@ -35,11 +36,39 @@ def plan(graph: Graph) -> Plan:
         return born
 
     carried = accumulate_forward(pusher, births)
-    cotangent = emitter.cotangent()
     gradients: Gradients = {}
+    if graph.jacobian:
+        stack = pusher.all_dense(graph.output, carried)
+        for index, (node, name) in owners.items():
+            part = _columns(emitter, node, name, stack, carried.all_columns().place(index))
+            add_gradient(emitter, node, name, part, gradients)
+        return Plan([Segment(emitter.program)], gradients)
+    cotangent = emitter.cotangent()
     for index, (node, name) in owners.items():
         contract_parameter(emitter, node, name, cotangent, carried.find(index), gradients)
     return Plan([Segment(emitter.program)], gradients)
+
+
+def _columns(emitter: Emitter, node: Node, name: str, stack: Buffer, span: tuple[int, int]) -> Buffer:
+    """Emit a parameter's part of the output's Jacobian: a view of its columns, or a copy where they are reordered."""
+    shape, order = node.op.birth_order(name)
+    lead = stack.shape[:-1]
+    symbol = f"d{emitter.graph.output.symbol}/d{node.parameter_symbol(name)}"
+    made = Buffer(symbol, (*lead, *node.op.parameters[name]), held=True)
+
+    def view(arrays: Arrays) -> Any:
+        return arrays[stack][..., slice(*span)].reshape(made.shape)
+
+    def copy(arrays: Arrays) -> None:
+        axes = (*range(len(lead)), *(len(lead) + axis for axis in order))
+        columns = arrays[stack][..., slice(*span)].reshape(*lead, *node.op.birth_shape(name))
+        np.copyto(arrays[made].reshape(*lead, *shape).transpose(axes), columns)
+
+    if order == tuple(sorted(order)):
+        emitter.program.step(node.label, "jacobian", view, touches=(stack,), makes=made, view_of=stack)
+    else:
+        emitter.program.step(node.label, "jacobian", copy, touches=(stack,), makes=made)
+    return made
 
 
 def parameter_births(pusher: Pusher, node: Node) -> tuple[Compact, ...]:

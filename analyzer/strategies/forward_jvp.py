@@ -43,6 +43,15 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
         return seed
 
     final = push_tangents(Pusher(emitter, phase="tangent"), tangents, seed_of)
+    if graph.jacobian:
+        jacobian = program.hold(f"d{graph.output.symbol}/dtheta", (*final.shape[:-1], total), ("gradient",))
+
+        def keep(arrays: Arrays) -> None:
+            start = program.cursor.start
+            arrays[jacobian][..., start : start + tangents] = arrays[final]
+
+        program.step("jacobian", "store", keep, touches=(final, jacobian))
+        return program
     emitter.loss()
     found = directional(emitter, emitter.cotangent(), final)
     gradient = program.hold("dL/dtheta", (total,), ("gradient",))

@@ -54,23 +54,25 @@ def predict(plan: Plan) -> Prediction:
     rows: dict[tuple[str, str], PredictedRow] = {}
     peak, peak_at, steps = 0, ("", ""), 0
     for number, segment in enumerate(plan.segments):
-        program, times = segment.program, segment.passes
+        program = segment.program
         live = sum(buffer.elements for buffer in program.initial)
-        steps += times * len(program.steps)
-        for step in program.steps:
-            term = step.term if times == 1 else Term(step.term.cost, step.term.dims, times)
-            values = term.cost.evaluate(term.dims)
-            allocates = step.allocates
-            if live + allocates + values[-1] > peak:
-                peak, peak_at = live + allocates + values[-1], (step.label, step.phase)
-            live += allocates - step.releases
-            row = rows.get((step.label, step.phase))
-            if row is None:
-                row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase)
-            for category in range(len(CATEGORIES)):
-                row.totals[category] += values[category] * times
-            row.terms.append(term)
-            if step.makes is not None and number == 0:
-                row.makers.append(step)
+        for part, turns in program.parts():
+            times = segment.passes * turns
+            steps += times * len(part)
+            for step in part:
+                term = step.term if times == 1 else Term(step.term.cost, step.term.dims, times)
+                values = term.cost.evaluate(term.dims)
+                allocates = step.allocates
+                if live + allocates + values[-1] > peak:
+                    peak, peak_at = live + allocates + values[-1], (step.label, step.phase)
+                live += allocates - step.releases
+                row = rows.get((step.label, step.phase))
+                if row is None:
+                    row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase)
+                for category in range(len(CATEGORIES)):
+                    row.totals[category] += values[category] * times
+                row.terms.append(term)
+                if step.makes is not None and number == 0:
+                    row.makers.append(step)
     totals = (sum(row.totals[category] for row in rows.values()) for category in range(len(CATEGORIES)))
     return Prediction(Counts(*totals), peak, peak_at, rows, steps)

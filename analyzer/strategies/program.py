@@ -7,7 +7,8 @@ write over an operand that dies there (buffer donation).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -88,11 +89,19 @@ class Cursor:
 
 @dataclass(slots=True)
 class Program:
-    """The steps of one pass over the network, and what is alive before the first."""
+    """The steps of one pass over the network, and what is alive before the first.
+
+    Attributes:
+        initial: the buffers that are alive before the first step.
+        steps: in order.
+        cursor: which pass, or turn of a loop, it is.
+        loops: the first step, the end and the turns of each loop.
+    """
 
     initial: list[Buffer] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     cursor: Cursor = field(default_factory=Cursor)
+    loops: list[tuple[int, int, int]] = field(default_factory=list)
 
     def hold(self, symbol: str, shape: Shape, key: tuple[object, ...]) -> Buffer:
         """Add a buffer that is alive throughout."""
@@ -115,6 +124,29 @@ class Program:
         """Append a step; ``term`` defaults to one that costs nothing."""
         term = term or NOTHING
         self.steps.append(Step(label, phase, tuple(touches), makes, run, term, view_of, over))
+
+    @contextmanager
+    def loop(self, turns: int) -> Iterator[None]:
+        """Do the steps that are appended meanwhile several times; the cursor starts at the number of the turn.
+
+        What they make dies within the turn; what they read from outside lives until the last turn is over.
+        """
+        first = len(self.steps)
+        yield
+        body = self.steps[first:]
+        inside = {step.makes for step in body}
+        outside = dict.fromkeys(buffer for step in body for buffer in step.touches if buffer not in inside)
+        self.loops.append((first, len(self.steps), turns))
+        self.step(body[-1].label, body[-1].phase, nothing, touches=outside)
+
+    def parts(self) -> Iterator[tuple[list[Step], int]]:
+        """Yield the steps in runs, and how often each run is done."""
+        done = 0
+        for first, end, turns in self.loops:
+            yield self.steps[done:first], 1
+            yield self.steps[first:end], turns
+            done = end
+        yield self.steps[done:], 1
 
     def drop_unused(self, phase: str) -> None:
         """Leave out the steps of a phase that make what no later step touches, nor fill anything else."""

@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Elementwise, Graph, Join, Node, View
 from gradcost.numerics import np
 from gradcost.strategies.emitter import Emitter
-from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
+from gradcost.strategies.program import Arrays, Buffer, Cursor, Plan, Segment, nothing
 
 SUM = Cost(additions="B*N")
 Gradients: TypeAlias = dict[tuple[int, str], Buffer]
 
 
 def plan(graph: Graph) -> Plan:
-    """Schedule one forward sweep, the loss, and one backward sweep."""
+    """Schedule one forward sweep, the loss, and one backward sweep; for a Jacobian, one backward sweep for each row."""
     emitter = Emitter(graph)
     for node in graph.nodes:
         if node.layer is not None:
             emitter.primal(node)
+    if graph.jacobian:
+        return _rows(emitter)
     emitter.loss()
     walk = Walk(emitter, emitter.cotangent())
     walk.back(graph.nodes)
     return Plan([Segment(emitter.program)], walk.gradients)
+
+
+def _rows(emitter: Emitter) -> Plan:
+    """Emit one pull for each output of the batch, seeded with a unit vector, into the rows of the Jacobian (jacrev)."""
+    graph, program = emitter.graph, emitter.program
+    for node in graph.nodes:
+        if node.active and isinstance(node.layer, Elementwise):
+            emitter.derivative(node)  # the same for every row
+    jacobian: Gradients = {}
+    for key, shape in graph.trained.items():
+        symbol = f"d{graph.output.symbol}/d{graph.nodes[key[0]].parameter_symbol(key[1])}"
+        jacobian[key] = Buffer(symbol, (*emitter.shaped(graph.output), *shape), held=True)
+        program.step(graph.nodes[key[0]].label, "jacobian", nothing, makes=jacobian[key])
+    with program.loop(graph.rows):
+        seed = Buffer(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
+
+        def unit(arrays: Arrays) -> None:
+            arrays[seed][...] = 0.0
+            arrays[seed].reshape(-1)[program.cursor.start : program.cursor.start + 1] = 1.0
+
+        program.step(graph.output.label, "seed", unit, makes=seed)
+        walk = Walk(emitter, seed, keep=False)
+        walk.back(graph.nodes)
+        for key, gradient in walk.gradients.items():
+            run = _store(jacobian[key], gradient, graph.rows, program.cursor)
+            program.step(graph.nodes[key[0]].label, "jacobian", run, touches=(jacobian[key], gradient))
+    return Plan([Segment(program)], jacobian)
+
+
+def _store(jacobian: Buffer, gradient: Buffer, rows: int, cursor: Cursor) -> Callable[[Arrays], None]:
+    """Copy a gradient into its row."""
+
+    def run(arrays: Arrays) -> None:
+        start = cursor.start
+        arrays[jacobian].reshape(rows, -1)[start : start + 1] = arrays[gradient].reshape(1, -1)
+
+    return run
 
 
 class Walk:
@@ -34,9 +73,10 @@ class Walk:
         gradients: what has been reached so far.
     """
 
-    def __init__(self, emitter: Emitter, cotangent: Buffer) -> None:
-        """Start at the output."""
+    def __init__(self, emitter: Emitter, cotangent: Buffer, *, keep: bool = True) -> None:
+        """Start at the output; the gradients are what the schedule is for, and kept, unless told otherwise."""
         self.emitter = emitter
+        self._keep = keep
         self.gradients: Gradients = {}
         self._cotangents = {emitter.graph.output.index: cotangent}
         self._partial: set[Buffer | None] = set()  # that parts may still be added to: nobody else has seen them
@@ -48,7 +88,7 @@ class Walk:
             if not node.active:
                 continue
             cotangent = cotangents.pop(node.index)
-            parameter_gradients(self.emitter, node, cotangent, self.gradients)
+            parameter_gradients(self.emitter, node, cotangent, self.gradients, keep=self._keep)
             for index, source in enumerate(node.sources):
                 if not graph.nodes[source].active:
                     continue
@@ -64,18 +104,20 @@ class Walk:
                 cotangents[source] = pulled
 
 
-def parameter_gradients(emitter: Emitter, node: Node, cotangent: Buffer, gradients: Gradients) -> None:
+def parameter_gradients(
+    emitter: Emitter, node: Node, cotangent: Buffer, gradients: Gradients, *, keep: bool = True
+) -> None:
     """Emit the gradients of a node's own parameters from the cotangent of its output."""
     for name in node.own_parameters:
-        gradient = new_gradient(node, name, gradients)
+        gradient = new_gradient(node, name, gradients, keep=keep)
         emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient)
         add_gradient(emitter, node, name, gradient, gradients)
 
 
-def new_gradient(node: Node, name: str, gradients: Gradients) -> Buffer:
+def new_gradient(node: Node, name: str, gradients: Gradients, *, keep: bool = True) -> Buffer:
     """Return the buffer of a parameter's gradient, which is kept to the end if it is the parameter's first."""
-    key = node.key(name)
-    return Buffer(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=key not in gradients)
+    held = keep and node.key(name) not in gradients
+    return Buffer(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=held)
 
 
 def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
