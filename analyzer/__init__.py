@@ -16,9 +16,13 @@ from gradcost.report import (
     Predicted,
     Report,
     StrategyReport,
+    Target,
     Tensor,
+    Training,
+    TrainingMemory,
     analyze,
     load,
+    training_memory,
 )
 from gradcost.version import __version__
 
@@ -36,10 +40,14 @@ __all__ = [
     "Report",
     "SpecError",
     "StrategyReport",
+    "Target",
     "Tensor",
+    "Training",
+    "TrainingMemory",
     "UncountedOperationError",
     "UsageError",
     "__version__",
     "analyze",
     "load",
+    "training_memory",
 ]

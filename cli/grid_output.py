@@ -16,6 +16,7 @@ from gradcost.cli.output import check_writable, write_whole
 from gradcost.cli.render import new_table
 from gradcost.errors import UsageError
 from gradcost.graph import Graph
+from gradcost.report import Training, TrainingMemory
 from gradcost.sweep import Axis, Fit, Row, growth
 from gradcost.sweep.run import Options
 from gradcost.units import format_bytes, format_count, format_short
@@ -186,3 +187,16 @@ def render_fits(network: Graph, memory: int, fits: Sequence[Fit]) -> None:
         else:
             found.add_row(each.strategy, "none", "-", more)
     console.print(found)
+
+
+def render_memory(network: Graph, training: Training, found: Sequence[TrainingMemory]) -> None:
+    """Print what training holds with each strategy."""
+    console = Console(highlight=False, markup=False)
+    stored = training.precision or network.dtype
+    title = f"{network.name}, batch {network.batch:,}: training with {training.optimizer}, stored in {stored}"
+    table = new_table(title, "strategy", "parameters", "master", "optimizer", "the rest", "at the peak")
+    for each in found:
+        parts = (each.parameters, each.master, each.state, each.rest, each.total)
+        table.add_row(each.strategy, *(format_bytes(part) if part else "-" for part in parts))
+    console.print(table)
+    console.print(Text("The rest: gradients, activations, Jacobians, data and workspace.", style="dim"))

@@ -8,8 +8,10 @@ from typing import NoReturn
 
 import click
 
+from gradcost.cli.crossover import crossover
+from gradcost.cli.memory import fit, memory
 from gradcost.cli.options import Size
-from gradcost.cli.sweep import fit, sweep
+from gradcost.cli.sweep import sweep
 from gradcost.errors import BudgetError, GradcostError
 from gradcost.version import __version__
 
@@ -37,7 +39,9 @@ def commands() -> None:
     help="Run all that fit the budget, or none. Default: those that also finish in seconds.",
 )
 @click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available.")
-@click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of the JVP strategies.")
+@click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
+@click.option("--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output.")
+@click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
 @click.option(
     "--checkpoints",
     metavar="SCHEDULE",
@@ -53,7 +57,9 @@ def analyze(
     dtype: str | None,
     measure: bool | None,
     budget: int | None,
-    chunk: int,
+    wrt: str | None,
+    outputs: str | None,
+    chunk: int | None,
     checkpoints: str | None,
     json_to: str | None,
     explain: bool,
@@ -86,6 +92,8 @@ def analyze(
             dtype=dtype,
             measure=measure,
             budget=budget,
+            wrt=wrt,
+            outputs=outputs,
             chunk=chunk,
             checkpoints=checkpoints,
             progress=progress.update,
@@ -143,6 +151,8 @@ def configs(name: str | None) -> None:
 
 commands.add_command(sweep)
 commands.add_command(fit)
+commands.add_command(memory)
+commands.add_command(crossover)
 
 
 def main(args: list[str] | None = None, prog_name: str = "gradcost") -> NoReturn:

@@ -28,6 +28,10 @@ def render(report: Report, *, explain: bool = False) -> None:
             style="bold",
         )
     )
+    if (report.target.outputs, report.target.wrt) != ("loss", "params"):
+        target = report.target
+        size = f"{format_count(target.rows)} x {format_count(target.columns)}"
+        console.print(Text(f"d {target.outputs} / d {target.wrt}: {size} numbers", style="bold"))
     console.print()
     console.print(Text.assemble(("Verdict: ", "bold green"), report.verdict))
     console.print()

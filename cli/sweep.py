@@ -1,4 +1,4 @@
-"""``gradcost sweep`` and ``gradcost fit``: many networks from one spec."""
+"""``gradcost sweep``: many networks from one spec."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ SMALL = 256  # predictions that are made sooner than a process pool starts
 @click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
 @click.option("--measure", is_flag=True, help="Run, too, what fits the budget and finishes in seconds.")
 @click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB.")
-@click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of the JVP strategies.")
+@click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
 @click.option("--checkpoints", metavar="SCHEDULE", help="Of reverse_checkpointed: sqrt, uniform:K or binomial:C.")
+@click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
+@click.option("--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output.")
 @click.option("--jsonl", "jsonl", metavar="FILE", help="Write each row as it is done, one JSON object a line.")
 @click.option("--resume", is_flag=True, help="Keep the rows that are in the --jsonl file, and add those missing.")
 @click.option("--csv", "csv_to", metavar="FILE", help="Write a line for each row and strategy.")
@@ -38,8 +40,10 @@ def sweep(
     strategies: tuple[str, ...],
     measure: bool,
     budget: int | None,
-    chunk: int,
+    chunk: int | None,
     checkpoints: str | None,
+    wrt: str | None,
+    outputs: str | None,
     jsonl: str | None,
     resume: bool,
     csv_to: str | None,
@@ -71,7 +75,7 @@ def sweep(
         raise UsageError("--set names a place twice; give all its values at once")
     if resume and jsonl is None:
         raise UsageError("--resume needs the --jsonl file that it is to go on with")
-    options = Options(strategies or None, measure, budget, chunk, checkpoints)
+    options = Options(strategies or None, measure, budget, chunk, checkpoints, wrt, outputs)
     tree = read_tree(spec)
     check_output(csv_to, "--csv")
     total = size(axes)
@@ -139,38 +143,3 @@ def _dask(address: str) -> Iterator[Executor]:
         raise UsageError(f"--scheduler {address!r} cannot be reached: {error}") from None
     with client:
         yield client.get_executor()
-
-
-@click.command()
-@click.argument("spec", type=click.Path())
-@click.option("--memory", type=Size(), required=True, help="What there is, e.g. 16GiB.")
-@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
-@click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the spec's.")
-@click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of the JVP strategies.")
-@click.option(
-    "--checkpoints",
-    metavar="SCHEDULE",
-    help="Of reverse_checkpointed: sqrt, uniform:K or binomial:C. Default: whichever fits.",
-)
-def fit(
-    spec: str,
-    memory: int,
-    strategies: tuple[str, ...],
-    dtype: str | None,
-    chunk: int,
-    checkpoints: str | None,
-) -> int:
-    """Find the largest batch of the network in SPEC that each strategy fits into a memory.
-
-    \b
-    gradcost fit net.yaml --memory 16GiB
-    """
-    from gradcost.cli.grid_output import render_fits
-    from gradcost.report import load
-    from gradcost.sweep import fit as run
-
-    network = load(spec, dtype=dtype)
-    render_fits(
-        network, memory, run(network, memory, strategies=strategies or None, chunk=chunk, checkpoints=checkpoints)
-    )
-    return 0

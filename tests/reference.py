@@ -203,10 +203,10 @@ LOSS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def loss_function(network: gradcost.Network, data: Data) -> Callable[[Parameters], Any]:
-    """Return L as a function of the trained parameters."""
+def output_function(network: gradcost.Network, data: Data) -> Callable[[Parameters], Any]:
+    """Return the network's output as a function of the trained parameters."""
 
-    def loss(trained: Parameters) -> Any:
+    def output(trained: Parameters) -> Any:
         values: dict[int, Any] = {}
         for node in network.nodes:
             if node.layer is None:
@@ -219,9 +219,15 @@ def loss_function(network: gradcost.Network, data: Data) -> Callable[[Parameters
             constants["batch"] = network.batch
             inputs = [values[source] for source in node.sources]
             values[node.index] = FORWARD[type(node.op).__name__](node, inputs, named, constants)
-        return LOSS[network.loss.name](values[network.output.index], data.arrays.get(("target",)))
+        return values[network.output.index]
 
-    return loss
+    return output
+
+
+def loss_function(network: gradcost.Network, data: Data) -> Callable[[Parameters], Any]:
+    """Return L as a function of the trained parameters."""
+    output = output_function(network, data)
+    return lambda trained: LOSS[network.loss.name](output(trained), data.arrays.get(("target",)))
 
 
 def gradients(network: gradcost.Network, data: Data) -> dict[tuple[int, str], Any]:

@@ -10,9 +10,11 @@ from gradcost.report.model import (
     Predicted,
     Report,
     StrategyReport,
+    Target,
     Tensor,
 )
 from gradcost.report.schema import REPORT_SCHEMA
+from gradcost.report.training import Training, TrainingMemory, training_memory
 
 __all__ = [
     "REPORT_SCHEMA",
@@ -24,7 +26,11 @@ __all__ = [
     "Predicted",
     "Report",
     "StrategyReport",
+    "Target",
     "Tensor",
+    "Training",
+    "TrainingMemory",
     "analyze",
     "load",
+    "training_memory",
 ]

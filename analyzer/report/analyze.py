@@ -22,6 +22,7 @@ from gradcost.report.model import (
     Predicted,
     Report,
     StrategyReport,
+    Target,
 )
 from gradcost.report.verdict import recommend, verdict
 from gradcost.spec import read_spec
@@ -163,14 +164,28 @@ def analyze(
     reports = {name: _strategy_report(graph, name, work[name], measured.get(name)) for name in names}
     # Only a budget that the caller set may sway the advice: what is free at this minute is no property of the network.
     recommended = recommend(reports, budget)
+    target = _target(graph, reports)
     return Report(
         __version__,
         _network_report(graph),
         reports,
         _compare(reports, recommended),
         tuple(mismatches),
-        verdict(reports, recommended, budget),
+        verdict(reports, recommended, budget, target),
+        target,
     )
+
+
+def _target(graph: Graph, reports: Mapping[str, StrategyReport]) -> Target:
+    """Return what is differentiated, and below how many parameters pushing tangents takes fewer multiplies."""
+    below = None
+    if graph.jacobian and {"reverse", "forward_jvp"} <= reports.keys():
+        pulls, pushes = (
+            reports[name].predicted.multiplies - reports[name].phase("primal").multiplies
+            for name in ("reverse", "forward_jvp")
+        )
+        below = -(-pulls * graph.trained_parameters // pushes) if pushes else None
+    return Target(graph.spec.outputs, graph.spec.wrt, graph.rows, graph.trained_parameters, below)
 
 
 def _names(strategies: Sequence[str] | None, apply: Sequence[str]) -> list[str]:

@@ -162,15 +162,19 @@ class StrategyReport:
     peak_at: tuple[str, str]
     note: str = ""
 
+    def phase(self, name: str) -> Counts:
+        """Return the predicted operations of one phase: primal, push, cotangent, gradient, ..."""
+        return sum((layer.counts for layer in self.layers if layer.phase == name), Counts())
+
     @property
     def recomputed(self) -> Counts:
         """Predicted operations that had been done before, the price of not keeping their results."""
-        return sum((layer.counts for layer in self.layers if layer.phase == "recompute"), Counts())
+        return self.phase("recompute")
 
     @property
     def primal_macs(self) -> int:
         """Predicted MACs of the primal alone: what other counters state for a network."""
-        return sum(layer.counts.macs for layer in self.layers if layer.phase == "primal")
+        return self.phase("primal").macs
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -255,6 +259,26 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What is differentiated by what.
+
+    Attributes:
+        outputs: ``loss``, or the layer whose output's Jacobian it is.
+        wrt: ``params``, ``inputs``, or a name.
+        rows: how many numbers are differentiated: 1 for a loss, else all elements of a batch of outputs.
+        columns: how many numbers they are differentiated by.
+        forward_below: jacfwd (``forward_jvp``) takes fewer multiplies than jacrev (``reverse``) with fewer columns
+            than this, at the cost that a column has here; None for a loss, or where these two were not compared.
+    """
+
+    outputs: str
+    wrt: str
+    rows: int
+    columns: int
+    forward_below: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The result of an analysis.
 
@@ -265,6 +289,7 @@ class Report:
         comparison: ratios and recommendation.
         mismatches: empty where everything that was measured proved right.
         verdict: the comparison in one sentence.
+        target: what is differentiated by what.
     """
 
     gradcost_version: str
@@ -273,6 +298,7 @@ class Report:
     comparison: Comparison
     mismatches: tuple[Mismatch, ...]
     verdict: str
+    target: Target
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain dicts and lists, in the form of ``gradcost schema``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradcost.report.model import StrategyReport
+from gradcost.report.model import StrategyReport, Target
 from gradcost.units import format_bytes, format_count, format_ratio
 
 REASONS = {
@@ -35,7 +35,7 @@ def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> s
     return min(fitting, key=lambda name: (fitting[name].multiplies, fitting[name].peak_bytes))
 
 
-def verdict(strategies: Mapping[str, StrategyReport], recommended: str, budget: int | None) -> str:
+def verdict(strategies: Mapping[str, StrategyReport], recommended: str, budget: int | None, target: Target) -> str:
     """Say which strategy wins, by what factors over which rival, and where those come from."""
     best = strategies[recommended].predicted
     cost = f"{format_count(best.multiplies)} multiplies and {format_bytes(best.peak_bytes)} at the peak"
@@ -50,6 +50,8 @@ def verdict(strategies: Mapping[str, StrategyReport], recommended: str, budget: 
         f"({format_ratio(rival.macs, best.macs)} the MACs) and "
         f"{format_ratio(rival.peak_bytes, best.peak_bytes)} the memory"
     )
+    if target.outputs != "loss":
+        return f"{recommended} wins with {cost}; {rival_name} takes {factors}{_break_even(target)}."
     tie = " - nearly a tie in MACs -" if max(rival.macs, best.macs) <= NEARLY * min(rival.macs, best.macs) else ","
     if rival_name in REASONS:
         reason = f"because {REASONS[rival_name]}"
@@ -58,6 +60,16 @@ def verdict(strategies: Mapping[str, StrategyReport], recommended: str, budget: 
     else:
         reason = "because so little is carried forward here that no walk back pays"
     return f"{recommended} wins with {cost}; {rival_name} takes {factors}{tie} {reason}."
+
+
+def _break_even(target: Target) -> str:
+    if target.forward_below is None:
+        return ""
+    fewer = f"fewer than {format_count(target.forward_below)} {'inputs' if target.wrt == 'inputs' else 'parameters'}"
+    return (
+        f". Break-even: jacfwd (forward_jvp) beats jacrev (reverse) where {fewer} feed the "
+        f"{format_count(target.rows)} output{'s' * (target.rows != 1)}; here they are {format_count(target.columns)}"
+    )
 
 
 def _rival(strategies: Mapping[str, StrategyReport], recommended: str) -> str | None:

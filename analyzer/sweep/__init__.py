@@ -1,8 +1,9 @@
 """Many analyses: a grid of networks, the batch that fits, and how the figures grow."""
 
+from gradcost.sweep.crossover import Flip, crossover, paths
 from gradcost.sweep.fit import Fit, fit
 from gradcost.sweep.grid import Axis, parse_axis
 from gradcost.sweep.growth import Growth, growth
 from gradcost.sweep.run import Row, sweep
 
-__all__ = ["Axis", "Fit", "Growth", "Row", "fit", "growth", "parse_axis", "sweep"]
+__all__ = ["Axis", "Fit", "Flip", "Growth", "Row", "crossover", "fit", "growth", "parse_axis", "paths", "sweep"]

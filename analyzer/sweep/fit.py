@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradcost.errors import UsageError, nearest
 from gradcost.graph import Graph
-from gradcost.report import load
+from gradcost.report import Training, load
+from gradcost.report.training import chosen
 from gradcost.spec.fields import MAX_SIZE
 from gradcost.strategies import STRATEGIES, Options
 from gradcost.strategies.predict import predict
+
+PLAIN = Training()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +41,31 @@ def fit(
     strategies: Sequence[str] | None = None,
     chunk: int = 1,
     checkpoints: str | None = None,
+    training: Training = PLAIN,
 ) -> list[Fit]:
     """Find, for each strategy, the largest batch whose predicted peak fits into ``memory`` bytes.
 
     The peak never falls when the batch grows, so doubling and halving find it in about two predictions for each bit.
+    ``training`` says what an optimizer holds besides, and how the numbers are stored.
 
     Raises:
         SpecError: the spec cannot be used.
         UsageError: an unknown strategy.
     """
     network = load(source)
-    for name in strategies or ():
-        if name not in STRATEGIES:
-            raise UsageError(f"unknown strategy {name!r}{nearest(name, STRATEGIES)}")
-    chosen = [name for name in STRATEGIES if strategies is None or name in strategies]
-    return [_fit(network, name, memory, chunk, checkpoints) for name in chosen]
+    return [_fit(network, name, memory, chunk, checkpoints, training) for name in chosen(network, strategies)]
 
 
-def _fit(network: Graph, name: str, memory: int, chunk: int, checkpoints: str | None) -> Fit:
-    options = Options(chunk=chunk, checkpoints=checkpoints, budget=memory // network.item_bytes)
+def _fit(network: Graph, name: str, memory: int, chunk: int, checkpoints: str | None, training: Training) -> Fit:
+    room = max(0, memory - training.total_bytes(network, 0)) // training.item_bytes(network)
+    options = Options(chunk=chunk, checkpoints=checkpoints, budget=room)
     known: dict[int, int] = {}
 
     def peak(batch: int) -> int:
         if batch not in known:
             graph = load(network, batch=batch)
-            known[batch] = predict(STRATEGIES[name].plan(graph, options)).peak_elements * graph.item_bytes
+            peak_elements = predict(STRATEGIES[name].plan(graph, options)).peak_elements
+            known[batch] = training.total_bytes(graph, peak_elements)
         return known[batch]
 
     if peak(1) > memory:

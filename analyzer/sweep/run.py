@@ -31,8 +31,13 @@ class Options:
     strategies: tuple[str, ...] | None = None
     measure: bool = False
     budget: int | None = None
-    chunk: int = 1
+    chunk: int | None = None
     checkpoints: str | None = None
+    wrt: str | None = None
+    outputs: str | None = None
+
+
+PREDICT = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def fingerprint(tree: Mapping[str, Any], options: Options) -> str:
 def sweep(
     source: str | Path | Mapping[str, Any],
     axes: Sequence[Axis],
-    options: Options = Options(),
+    options: Options = PREDICT,
     *,
     executor: Executor | None = None,
     skip: Collection[int] = (),

@@ -1,0 +1,82 @@
+"""``gradcost crossover``: where the verdict flips."""
+
+from __future__ import annotations
+
+import click
+
+from gradcost.cli.options import Size
+
+_STATES = {
+    None: "Not measured on both sides.",
+    True: "Measured runs on both sides confirm it.",
+    False: "Measured runs do NOT confirm it.",
+}
+
+
+@click.command()
+@click.argument("spec", type=click.Path())
+@click.option(
+    "--along",
+    multiple=True,
+    metavar="PATH[=VALUES]",
+    help="What varies; repeatable. Default: every size in the spec, each from 1 to 1024.",
+)
+@click.option("--by", type=click.Choice(["multiplies", "peak_bytes"]), default="multiplies", show_default=True)
+@click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
+@click.option("--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output.")
+@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
+@click.option("--measure/--no-measure", default=True, help="Confirm each flip by runs on both sides of it.")
+@click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB.")
+def crossover(
+    spec: str,
+    along: tuple[str, ...],
+    by: str,
+    wrt: str | None,
+    outputs: str | None,
+    strategies: tuple[str, ...],
+    chunk: int | None,
+    measure: bool,
+    budget: int | None,
+) -> int:
+    """Find where the winner changes along the sizes in SPEC.
+
+    \b
+    gradcost crossover net.yaml --outputs out --along layers.out.units
+    gradcost crossover net.yaml --outputs out --wrt inputs --along batch=1:64
+
+    Exit codes: 0 fine; 1 measured runs do not confirm a flip; 2 bad usage or spec.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from gradcost.cli.progress import Progress
+    from gradcost.sweep import crossover as run
+    from gradcost.sweep import parse_axis, paths
+    from gradcost.sweep.run import Options
+    from gradcost.units import format_bytes, format_short
+
+    options = Options(strategies or None, measure, budget, chunk, None, wrt, outputs)
+    axes = [parse_axis(text if "=" in text else f"{text}=1:1024:x2") for text in along or paths(spec)]
+    show = format_bytes if by == "peak_bytes" else format_short
+    flips = []
+    with Progress() as bar:
+        for done, axis in enumerate(axes):
+            bar.update(f"along {axis.path}", done, len(axes))
+            flips += run(spec, axis, options, by=by)
+    console = Console(highlight=False, markup=False)
+    for flip in flips:
+        (low, high), (first, second), (here, there) = flip.values, flip.winners, flip.figures
+        console.print(
+            Text.assemble(
+                (f"{flip.path}: ", "bold"),
+                f"up to {low:,} {first} wins ({show(here[first])} {by} there, {second} {show(here[second])}); ",
+                f"from {high:,} {second} does ({show(there[second])}, {first} {show(there[first])}). ",
+                _STATES[flip.confirmed],
+            )
+        )
+    still = [axis for axis in axes if not any(flip.path == axis.path for flip in flips)]
+    if still:
+        names = ", ".join(f"{axis.path} from {axis.values[0]} to {axis.values[-1]}" for axis in still)
+        console.print(Text(f"No flip in {by} along {names}."))
+    return 1 if any(flip.confirmed is False for flip in flips) else 0

@@ -1,0 +1,220 @@
+"""Jacobians of whole outputs, by parameters and by inputs: counts, autograd, break-even and crossover."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from autograd import jacobian
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import gradcost
+from gradcost.report.verify import compare_figures
+from gradcost.strategies import STRATEGIES, Options, applying
+from gradcost.strategies.execute import Data, measure
+from gradcost.strategies.predict import predict
+from gradcost.sweep import Axis, crossover, paths
+from gradcost.sweep.run import Options as SweepOptions
+from networks import networks
+from reference import output_function
+from test_catalogue import CASES
+from test_cli import run
+
+SPEC: dict[str, Any] = {
+    "batch": 2,
+    "input": {"shape": [3]},
+    "layers": [
+        {"name": "hidden", "type": "dense", "units": 4, "activation": "tanh"},
+        {"name": "norm", "type": "layernorm"},
+        {"name": "out", "type": "dense", "units": 2},
+    ],
+    "loss": "mse",
+}
+
+
+def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
+    """Hold each strategy's figures against its prediction, and its Jacobian against autograd's."""
+    data = Data(network)
+    start = {key: data.arrays["parameter", *key] for key in network.trained}
+    function = output_function(network, data)
+    with np.errstate(all="ignore"):
+        expected = {
+            key: np.asarray(jacobian(lambda value, key=key: function({**start, key: value}))(values))
+            for key, values in start.items()
+        }
+    top = max(np.abs(values).max() for values in expected.values())
+    assert np.isfinite(top)
+    assert applying(network) == ["reverse", "forward_jacobian", "forward_jvp"]
+    for name in applying(network):
+        for chunk in chunks if name == "forward_jvp" else (1,):
+            plan = STRATEGIES[name].plan(network, Options(chunk=chunk))
+            prediction, measurement = predict(plan), measure(plan, data)
+            wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
+            assert not wrong, "\n".join(map(str, wrong))
+            assert measurement.identical
+            for key, values in expected.items():
+                found = measurement.gradients[key]
+                assert found.shape == values.shape
+                np.testing.assert_allclose(found, values, rtol=1e-7, atol=1e-9 * (1 + top), err_msg=f"{name} {key}")
+
+
+@given(networks(), st.sampled_from(["params", "inputs"]), st.integers(1, 9), st.data())
+def test_random_networks(spec: dict[str, Any], wrt: str, chunk: int, data: st.DataObject) -> None:
+    names = [entry.name for entry in gradcost.load(spec).spec.layers]
+    outputs = data.draw(st.sampled_from(names))
+    try:
+        network = gradcost.load(spec, dtype="float64", wrt=wrt, outputs=outputs)
+    except gradcost.GradcostError:
+        assume(False)  # nothing trainable stands above that layer
+    assume(network.rows * network.trained_parameters < 3000)
+    prove(network, (chunk,))
+
+
+CHOSEN = [
+    (kind, shape, options)
+    for kind, cases in CASES.items()
+    for shape, options in cases[:2]
+    if "pooled" not in options.get("from", ())
+]
+
+
+@pytest.mark.parametrize(("kind", "shape", "options"), CHOSEN)
+@pytest.mark.parametrize("wrt", ["params", "inputs"])
+def test_every_layer(kind: str, shape: list[int], options: dict[str, Any], wrt: str) -> None:
+    layers = [
+        {"name": "h", "type": "dense", "units": shape[-1]},
+        {"name": "layer", "type": kind, **options},
+        {"type": "flatten"},
+        {"name": "out", "type": "dense", "units": 2, "activation": "sigmoid"},
+    ]
+    spec = {"batch": 2, "input": {"shape": shape}, "layers": layers}
+    prove(gradcost.load(spec, wrt=wrt, outputs="out"), (1000,))
+
+
+@pytest.mark.parametrize("wrt", ["params", "hidden", "norm", "inputs", "input"])
+@pytest.mark.parametrize("outputs", ["out", "norm"])
+def test_what_is_differentiated_by(wrt: str, outputs: str) -> None:
+    network = gradcost.load(SPEC, wrt=wrt, outputs=outputs)
+    sizes = {"hidden": 16, "norm": 8, "inputs": 6, "input": 6, "params": 16 + 8 + (10 if outputs == "out" else 0)}
+    assert network.trained_parameters == sizes[wrt]
+    assert network.rows == (4 if outputs == "out" else 8)
+    prove(network, (1, 5))
+
+
+def test_gradient_of_the_loss_by_inputs_in_every_strategy() -> None:
+    report = gradcost.analyze(SPEC, wrt="inputs", measure=True)
+    assert list(report.strategies) == list(STRATEGIES)
+    assert not report.mismatches
+    assert (report.target.rows, report.target.columns) == (1, 6)
+
+
+def test_blocks_and_shared_weights_are_differentiated_by_name() -> None:
+    inner = {"name": "a", "type": "dense", "units": 3}
+    block = {"name": "block", "repeat": 2, "layers": [inner, {"type": "dense", "units": 3}]}
+    layers = [block, {"name": "again", "type": "dense", "units": 3, "share": "block.1.a"}]
+    spec = {"input": {"shape": [3]}, "layers": layers}
+    assert gradcost.load(spec, wrt="block.2", outputs="again").trained_parameters == 24
+    network = gradcost.load(spec, wrt="block.1.a", outputs="again")
+    assert network.trained_parameters == 12
+    prove(network, (4,))
+
+
+@pytest.mark.parametrize(
+    ("wrt", "outputs", "message"),
+    [
+        ("paramz", "loss", "did you mean 'params'"),
+        ("params", "hiden", "did you mean 'hidden'"),
+        ("out", "hidden", "nothing in it is trainable, or 'hidden' does not depend on it"),
+    ],
+)
+def test_names_that_are_not_there(wrt: str, outputs: str, message: str) -> None:
+    with pytest.raises(gradcost.UsageError, match=message):
+        gradcost.load(SPEC, wrt=wrt, outputs=outputs)
+
+
+def test_tokens_have_no_derivative() -> None:
+    layers = [{"type": "embedding", "units": 2}, {"name": "out", "type": "dense", "units": 2}]
+    with pytest.raises(gradcost.UsageError, match="holds tokens"):
+        gradcost.load({"input": {"shape": [3], "vocabulary": 5}, "layers": layers}, wrt="inputs")
+
+
+def test_a_strategy_for_losses_alone_is_refused() -> None:
+    with pytest.raises(gradcost.UsageError, match="forward_gradient differentiates a loss"):
+        gradcost.analyze(SPEC, outputs="out", strategies=["forward_gradient"], measure=False)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(2, 40), (40, 2), (8, 8)])
+def test_break_even_tells_where_forward_wins(columns: int, rows: int) -> None:
+    layers = [{"type": "dense", "units": 8, "activation": "tanh"}, {"name": "out", "type": "dense", "units": rows}]
+    spec = {"input": {"shape": [columns]}, "layers": layers}
+    report = gradcost.analyze(spec, wrt="inputs", outputs="out", measure=True)
+    assert not report.mismatches
+    reverse, forward = (report.strategies[name].measured for name in ("reverse", "forward_jvp"))
+    assert reverse is not None
+    assert forward is not None
+    assert report.target.forward_below is not None
+    assert (forward.multiplies < reverse.multiplies) == (columns < report.target.forward_below)
+    assert f"where fewer than {report.target.forward_below:,} inputs feed the {rows} outputs" in report.verdict
+
+
+def test_paths_are_the_sizes_of_a_spec() -> None:
+    block = {"name": "b", "repeat": 2, "layers": [{"name": "in", "type": "dense", "units": 3}]}
+    spec = {"vars": {"w": 3}, "input": {"shape": [3]}, "layers": [block, {"type": "dense", "units": "=w"}]}
+    assert paths(spec) == ["batch", "vars.w", "input.shape.1", "layers.b.repeat", "layers.b.layers.in.units"]
+
+
+CROSSED = [
+    ("layers.out.units", {"outputs": "out", "wrt": "params"}),
+    ("layers.out.units", {"outputs": "out", "wrt": "inputs"}),
+    ("input.shape.1", {"outputs": "out", "wrt": "inputs"}),
+    ("layers.deep.repeat", {"outputs": "out", "wrt": "params"}),
+]
+
+
+@pytest.mark.parametrize(("path", "target"), CROSSED)
+def test_each_crossover_is_confirmed_by_measured_runs_on_both_sides(path: str, target: dict[str, str]) -> None:
+    deep = {"name": "deep", "repeat": 1, "layers": [{"type": "dense", "units": 3, "activation": "tanh"}]}
+    layers = [deep, {"name": "out", "type": "dense", "units": 6}]
+    spec = {"input": {"shape": [4]}, "layers": layers}
+    options = SweepOptions(measure=True, **target)
+    flips = crossover(spec, Axis(path, tuple(range(1, 41))), options)
+    assert flips, "there is one here"
+    every = crossover(spec, Axis(path, tuple(range(1, 41))), SweepOptions(**target))
+    coarse = crossover(spec, Axis(path, (1, 40)), SweepOptions(**target))
+    assert [flip.values for flip in every] == [flip.values for flip in flips]
+    assert {flip.values for flip in coarse} <= {flip.values for flip in flips}
+    for flip in flips:
+        assert flip.confirmed
+        assert flip.values[1] - flip.values[0] == 1
+        for figures, winner in zip(flip.figures, flip.winners, strict=True):
+            assert figures[winner] == min(figures.values())
+
+
+def test_no_flip_where_one_strategy_wins_throughout() -> None:
+    assert crossover(SPEC, Axis("batch", (1, 64))) == []
+
+
+def test_crossover_command(tmp_path: Any) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text(
+        "input: {shape: [3]}\nlayers: [{name: h, type: dense, units: 4, activation: tanh}, "
+        "{name: out, type: dense, units: 1}]\n"
+    )
+    done = run(
+        "crossover",
+        str(path),
+        "--outputs",
+        "out",
+        "--along",
+        "layers.out.units=1:64:x2",
+        "--along",
+        "layers.h.units=4,5",
+    )
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
+    assert "layers.out.units: up to" in text
+    assert "Measured runs on both sides confirm it." in text
+    assert "No flip in multiplies along layers.h.units from 4 to 5." in text
+    assert run("crossover", str(path), "--along", "layers.x.units").returncode == 2
