@@ -46,7 +46,7 @@ def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
         }
     top = max(np.abs(values).max() for values in expected.values())
     assert np.isfinite(top)
-    assert applying(network) == ["reverse", "forward_jacobian", "forward_jvp"]
+    assert applying(network) == ["reverse", "forward_jacobian", "forward_jvp", "optimal"]
     for name in applying(network):
         for chunk in chunks if name == "forward_jvp" else (1,):
             plan = STRATEGIES[name].plan(network, Options(chunk=chunk))

@@ -11,6 +11,7 @@ from gradcost.strategies import (
     forward_gradient,
     forward_jacobian,
     forward_jvp,
+    optimal,
     reverse,
     reverse_checkpointed,
 )
@@ -92,6 +93,13 @@ STRATEGIES: dict[str, Strategy] = {
             "random tangents (--chunk) in one pass: an unbiased estimate",
             False,
             lambda graph, options: forward_gradient.plan(graph, options.chunk),
+        ),
+        Strategy(
+            "optimal",
+            "the Jacobian chain bracketed by dynamic programming",
+            True,
+            lambda graph, options: optimal.plan(graph),
+            jacobians=True,
         ),
     )
 }

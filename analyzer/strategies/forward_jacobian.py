@@ -40,7 +40,7 @@ def plan(graph: Graph) -> Plan:
     if graph.jacobian:
         stack = pusher.all_dense(graph.output, carried)
         for index, (node, name) in owners.items():
-            part = _columns(emitter, node, name, stack, carried.all_columns().place(index))
+            part = parameter_columns(emitter, node, name, stack, carried.all_columns().place(index))
             add_gradient(emitter, node, name, part, gradients)
         return Plan([Segment(emitter.program)], gradients)
     cotangent = emitter.cotangent()
@@ -49,7 +49,7 @@ def plan(graph: Graph) -> Plan:
     return Plan([Segment(emitter.program)], gradients)
 
 
-def _columns(emitter: Emitter, node: Node, name: str, stack: Buffer, span: tuple[int, int]) -> Buffer:
+def parameter_columns(emitter: Emitter, node: Node, name: str, stack: Buffer, span: tuple[int, int]) -> Buffer:
     """Emit a parameter's part of the output's Jacobian: a view of its columns, or a copy where they are reordered."""
     shape, order = node.op.birth_order(name)
     lead = stack.shape[:-1]

@@ -22,19 +22,25 @@ def plan(graph: Graph) -> Plan:
         if node.layer is not None:
             emitter.primal(node)
     if graph.jacobian:
-        return _rows(emitter)
+        for node in graph.nodes:
+            if node.active and isinstance(node.layer, Elementwise):
+                emitter.derivative(node)  # the same for every row
+        return rows(emitter, graph.nodes)
     emitter.loss()
     walk = Walk(emitter, emitter.cotangent())
     walk.back(graph.nodes)
     return Plan([Segment(emitter.program)], walk.gradients)
 
 
-def _rows(emitter: Emitter) -> Plan:
-    """Emit one pull for each output of the batch, seeded with a unit vector, into the rows of the Jacobian (jacrev)."""
+def rows(emitter: Emitter, nodes: Sequence[Node], finish: Callable[[Walk], None] | None = None) -> Plan:
+    """Emit one pull for each output of the batch, seeded with a unit vector, into the rows of the Jacobian (jacrev).
+
+    Args:
+        emitter: with the values that the walk reads.
+        nodes: that the walk goes back over.
+        finish: emits the gradients of parameters above those.
+    """
     graph, program = emitter.graph, emitter.program
-    for node in graph.nodes:
-        if node.active and isinstance(node.layer, Elementwise):
-            emitter.derivative(node)  # the same for every row
     jacobian: Gradients = {}
     for key, shape in graph.trained.items():
         symbol = f"d{graph.output.symbol}/d{graph.nodes[key[0]].parameter_symbol(key[1])}"
@@ -49,7 +55,9 @@ def _rows(emitter: Emitter) -> Plan:
 
         program.step(graph.output.label, "seed", unit, makes=seed)
         walk = Walk(emitter, seed, keep=False)
-        walk.back(graph.nodes)
+        walk.back(nodes)
+        if finish is not None:
+            finish(walk)
         for key, gradient in walk.gradients.items():
             run = _store(jacobian[key], gradient, graph.rows, program.cursor)
             program.step(graph.nodes[key[0]].label, "jacobian", run, touches=(jacobian[key], gradient))
@@ -71,15 +79,20 @@ class Walk:
 
     Attributes:
         gradients: what has been reached so far.
+        keep: whether they live to the end, as what the schedule is for.
     """
 
-    def __init__(self, emitter: Emitter, cotangent: Buffer, *, keep: bool = True) -> None:
-        """Start at the output; the gradients are what the schedule is for, and kept, unless told otherwise."""
+    def __init__(self, emitter: Emitter, cotangent: Buffer, *, at: Node | None = None, keep: bool = True) -> None:
+        """Start at a node, the output unless told otherwise, with the cotangent of its value."""
         self.emitter = emitter
-        self._keep = keep
+        self.keep = keep
         self.gradients: Gradients = {}
-        self._cotangents = {emitter.graph.output.index: cotangent}
+        self._cotangents = {(at or emitter.graph.output).index: cotangent}
         self._partial: set[Buffer | None] = set()  # that parts may still be added to: nobody else has seen them
+
+    def reached(self, node: Node) -> Buffer:
+        """Return the cotangent of a node that the walk has come to, and not gone over."""
+        return self._cotangents[node.index]
 
     def back(self, nodes: Sequence[Node]) -> None:
         """Emit the walk over these nodes, the last first."""
@@ -88,7 +101,7 @@ class Walk:
             if not node.active:
                 continue
             cotangent = cotangents.pop(node.index)
-            parameter_gradients(self.emitter, node, cotangent, self.gradients, keep=self._keep)
+            parameter_gradients(self.emitter, node, cotangent, self.gradients, keep=self.keep)
             for index, source in enumerate(node.sources):
                 if not graph.nodes[source].active:
                     continue

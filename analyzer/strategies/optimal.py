@@ -1,0 +1,342 @@
+"""optimal: the Jacobian chain bracketed by dynamic programming (see ``brackets``).
+
+The graph is cut where one active value crosses. Up to one of the cuts, columns are carried forward, as
+forward_jacobian does; from the output back to it, rows are pulled, as reverse does, and the two meet in a product.
+Where nothing later than the cut is differentiated by, the chain from there on is bracketed in the best way. Of all
+cuts, that with the fewest multiplies is taken: the first is reverse itself, the last forward_jacobian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from gradcost.formula import Cost, Dims, Term
+from gradcost.graph import Elementwise, Graph, Node
+from gradcost.numerics import np
+from gradcost.strategies import forward_jacobian, reverse
+from gradcost.strategies.brackets import Chain, Product, optimal
+from gradcost.strategies.carried import Carried, Compact, Pusher
+from gradcost.strategies.columns import Columns
+from gradcost.strategies.emitter import Emitter
+from gradcost.strategies.program import Arrays, Buffer, Plan, Program, Segment, nothing
+from gradcost.strategies.reverse import Walk
+
+TIMES = Cost(macs="B*n*k*K", additions="B*n*(k-1)*K")
+MEET = Cost(macs="B*n*K", additions="(B*n-1)*K")
+LONGEST = 48  # stages of a chain; longer ones are taken several at a time
+
+Stage = tuple[Node, ...]
+
+
+def plan(graph: Graph) -> Plan:
+    """Find the cut and the brackets with the fewest multiplies, and schedule them."""
+    stages = split(graph)
+    scout = _Scout(graph, stages)
+    best: tuple[int, int, Product | None] | None = None
+    for cut in range(len(stages) + 1):
+        for cost, brackets in scout.ways(cut):
+            if best is None or cost < best[0]:
+                best = cost, cut, brackets
+    assert best is not None
+    _, cut, brackets = best
+    if cut == 0:
+        made = reverse.plan(graph)
+        made.note = "brackets from the output back: reverse"
+    elif cut == len(stages):
+        made = forward_jacobian.plan(graph)
+        made.note = "brackets from the input on: forward_jacobian"
+    elif brackets is not None:
+        made = _Maker(graph, stages, cut).bracketed(brackets)
+        made.note = f"columns carried through {cut} of {len(stages)} stages, then brackets {brackets}"
+    else:
+        made = _Maker(graph, stages, cut).met()
+        made.note = f"columns carried through {cut} of {len(stages)} stages, rows pulled back to there"
+    return made
+
+
+def split(graph: Graph) -> list[Stage]:
+    """Cut a graph's operations where one active value alone crosses to later ones."""
+    last = {source: node.index for node in graph.nodes for source in node.sources}
+    last[graph.output.index] = len(graph.nodes)
+    stages: list[Stage] = []
+    start, alive = 0, set[int]()
+    for node in graph.nodes:
+        if node.active:
+            alive.add(node.index)
+        alive = {index for index in alive if last[index] > node.index}
+        if alive == {node.index} and node.active:
+            stages.append(graph.nodes[start : node.index + 1])
+            start = node.index + 1
+    size = -(-len(stages) // LONGEST)
+    groups = [stages[i : i + size] for i in range(0, len(stages), size)]
+    return [tuple(node for stage in group for node in stage if node.layer is not None) for group in groups]
+
+
+class _Scout:
+    """Knows what each stage costs in each mode, from the closed forms of what would be done there."""
+
+    def __init__(self, graph: Graph, stages: list[Stage]) -> None:
+        self.graph, self.stages = graph, stages
+        emitter = _with_values(graph)
+        program = emitter.program
+        pusher = Pusher(emitter)
+        self.carried = [0]  # cost of carrying the columns of all births to the end of each stage
+        self.columns = [0]
+        for stage in stages:
+            first = len(program.steps)
+            carried = _carry(pusher, stage)
+            self.carried.append(self.carried[-1] + _cost(program, first))
+            self.columns.append(carried.all_columns().width)
+        walk = Walk(emitter, Buffer("", emitter.shaped(graph.output)))
+        self.pull = []
+        for stage in reversed(stages):
+            first = len(program.steps)
+            walk.back(stage)
+            self.pull.append(_cost(program, first))
+        self.pull.reverse()
+        self.ends = [stage[-1] for stage in stages]
+        self.free = len(stages)  # from here on, nothing is differentiated by
+        while self.free and not any(node.own_parameters for node in stages[self.free - 1]):
+            self.free -= 1
+        self.push = [self._push(emitter, number) for number in range(self.free, len(stages))]
+
+    def _push(self, emitter: Emitter, number: int) -> tuple[int, int]:
+        """Return the cost of pushing no column through a stage, and of each column."""
+        costs = []
+        for columns in (1, 2):
+            pusher = Pusher(emitter)
+            birth = pusher.nothing.with_birth(pusher.give_birth("v", (columns,)))
+            before = self.ends[number - 1]
+            pusher.carried[before.index] = Carried(birth, Buffer("", emitter.shaped(before, columns)))
+            first = len(emitter.program.steps)
+            for node in self.stages[number]:
+                if node.active:
+                    pusher.carried[node.index] = pusher.push(node)
+            costs.append(_cost(emitter.program, first))
+        return 2 * costs[0] - costs[1], costs[1] - costs[0]
+
+    def ways(self, cut: int) -> list[tuple[int, Product | None]]:
+        """Return the costs of the ways that carry columns through the first ``cut`` stages."""
+        batch, rows = self.graph.batch, self.graph.rows
+        pulled = rows * sum(self.pull[cut:])
+        if cut == 0:
+            return [(pulled, None)]
+        contraction = rows * batch * prod(self.ends[cut - 1].shape) * self.columns[cut]
+        if cut == len(self.stages):
+            return [(self.carried[cut] + (0 if self.graph.jacobian else contraction), None)]
+        found: list[tuple[int, Product | None]] = [(self.carried[cut] + pulled + contraction, None)]
+        coupled = any(node.op.couples for stage in self.stages[cut:] for node in stage)
+        if self.graph.jacobian and cut >= self.free and not coupled:
+            sizes = tuple(prod(end.shape) for end in self.ends[cut - 1 :])
+            push, pull = self.push[cut - self.free :], self.pull[cut:]
+            brackets = optimal(Chain(sizes, self.columns[cut], batch, tuple(push), tuple(pull)))
+            found.append((self.carried[cut] + brackets.cost, brackets))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    """A product that has been made: (B, \\*shape of its rows' node, columns)."""
+
+    buffer: Buffer
+    columns: Columns
+    pusher: Pusher
+
+
+class _Maker:
+    """Emits a mixed plan."""
+
+    def __init__(self, graph: Graph, stages: list[Stage], cut: int) -> None:
+        self.graph, self.stages, self.cut = graph, stages, cut
+        self.emitter = _with_values(graph)
+        self.pusher = Pusher(self.emitter)
+        self.owners: dict[int, tuple[Node, str]] = {}
+        carried = Carried(self.pusher.nothing)
+        for stage in stages[:cut]:
+            carried = _carry(self.pusher, stage, self.owners)
+        self.end = stages[cut - 1][-1]
+        self.columns = carried.all_columns()
+        self.stack = self.pusher.all_dense(self.end, carried)
+
+    def bracketed(self, brackets: Product) -> Plan:
+        """Emit the products of a chain in which nothing more is differentiated by."""
+        found = self._make(brackets)
+        return Plan([Segment(self.emitter.program)], self._parts(found.buffer))
+
+    def _parts(self, stack: Buffer) -> reverse.Gradients:
+        gradients: reverse.Gradients = {}
+        for index, (node, name) in self.owners.items():
+            place = self.columns.place(index)
+            part = forward_jacobian.parameter_columns(self.emitter, node, name, stack, place)
+            reverse.add_gradient(self.emitter, node, name, part, gradients)
+        return gradients
+
+    def _node(self, place: int) -> Node:
+        """Return the node whose value is x_place of the chain behind the cut."""
+        return self.stages[self.cut + place - 1][-1]
+
+    def _between(self, start: int, stop: int) -> list[Node]:
+        """Return the nodes that lead from x_start to x_stop."""
+        return [node for stage in self.stages[self.cut + start : self.cut + stop] for node in stage]
+
+    def _make(self, product: Product) -> _Matrix:
+        if product.kind == "seed":
+            return _Matrix(self.stack, self.columns, self.pusher)
+        if product.kind == "times":
+            left, right = (self._make(part) for part in product.parts)
+            return self._times(product, left, right)
+        if product.kind == "push":
+            part = self._make(product.parts[0]) if product.parts else self._identity(product.start)
+            at = product.parts[0].stop if product.parts else product.start
+            part.pusher.carried[self._node(at).index] = Carried(part.columns, part.buffer)
+            for node in self._between(at, product.stop):
+                if node.active:
+                    part.pusher.carried[node.index] = part.pusher.push(node)
+            stack = part.pusher.carried[self._node(product.stop).index].stack
+            assert stack is not None
+            return _Matrix(stack, part.columns, part.pusher)
+        return self._pull(product)
+
+    def _identity(self, place: int) -> _Matrix:
+        """Emit the identity at a place, the same for each sample."""
+        node = self._node(place)
+        size = prod(node.shape)
+        pusher = Pusher(self.emitter)
+        columns = pusher.nothing.with_birth(pusher.give_birth(node.symbol, node.shape))
+        made = Buffer(f"d{node.symbol}/d{node.symbol}", self.emitter.shaped(node, size))
+
+        def run(arrays: Arrays) -> None:
+            flat = arrays[made].reshape(made.shape[0], size, size)
+            flat[...] = 0.0
+            for entry in range(size):
+                flat[:, entry, entry] = 1.0
+
+        self.emitter.program.step(node.label, "seed", run, makes=made)
+        return _Matrix(made, columns, pusher)
+
+    def _times(self, product: Product, left: _Matrix, right: _Matrix) -> _Matrix:
+        node, middle = self._node(product.stop), product.parts[0].start
+        batch, inner = self.graph.batch, prod(self._node(middle).shape)
+        rows, columns = prod(node.shape), right.buffer.shape[-1]
+        made = Buffer(f"d{node.symbol}/d*", self.emitter.shaped(node, columns))
+
+        def run(arrays: Arrays) -> None:
+            first = arrays[left.buffer].reshape(batch, rows, inner)
+            second = arrays[right.buffer].reshape(batch, inner, columns)
+            np.matmul(first, second, out=arrays[made].reshape(batch, rows, columns))
+
+        sizes = {"B": batch, "n": rows, "k": inner, "K": columns}
+        names = {"B": "B", "n": f"n{node.number}", "k": f"n{self._node(middle).number}", "K": "K"}
+        touches = (left.buffer, right.buffer)
+        term = Term(TIMES, Dims(sizes, names))
+        self.emitter.program.step(node.label, "product", run, touches=touches, makes=made, term=term)
+        return _Matrix(made, right.columns, right.pusher)
+
+    def _pull(self, product: Product) -> _Matrix:
+        """Emit one walk back for each row: of the part's, or of the identity, the same for each sample."""
+        program, batch = self.emitter.program, self.graph.batch
+        left = self._make(product.parts[0]) if product.parts else None
+        at = product.parts[0].start if product.parts else product.stop
+        node, source, target = self._node(at), self._node(product.stop), self._node(product.start)
+        rows, columns = prod(source.shape), prod(target.shape)
+        made = Buffer(f"d{source.symbol}/d{target.symbol}", self.emitter.shaped(source, columns))
+        program.step(source.label, "seed", nothing, makes=made)
+        with program.loop(rows):
+            seed = Buffer(f"e:{source.symbol}", self.emitter.shaped(node))
+
+            def fill(arrays: Arrays) -> None:
+                row = program.cursor.start
+                flat = arrays[seed].reshape(batch, -1)
+                if left is None:
+                    flat[...] = 0.0
+                    flat[:, row : row + 1] = 1.0
+                else:
+                    flat[...] = arrays[left.buffer].reshape(batch, rows, -1)[:, row]
+
+            program.step(source.label, "seed", fill, touches=(left.buffer,) if left else (), makes=seed)
+            walk = Walk(self.emitter, seed, at=node)
+            walk.back(self._between(product.start, at))
+            found = walk.reached(target)
+
+            def store(arrays: Arrays) -> None:
+                flat = arrays[made].reshape(batch, rows, columns)
+                flat[:, program.cursor.start] = arrays[found].reshape(batch, columns)
+
+            program.step(source.label, "seed", store, touches=(made, found))
+        pusher = Pusher(self.emitter)
+        birth = pusher.nothing.with_birth(pusher.give_birth(target.symbol, target.shape))
+        return _Matrix(made, birth, pusher)
+
+    def met(self) -> Plan:
+        """Emit a walk back to the cut for each row, its gradients, and its product with the columns carried there."""
+        graph, program = self.graph, self.emitter.program
+        behind = [node for stage in self.stages[self.cut :] for node in stage]
+        if not graph.jacobian:
+            self.emitter.loss()
+            walk = Walk(self.emitter, self.emitter.cotangent())
+            walk.back(behind)
+            self._meet(walk)
+            return Plan([Segment(program)], walk.gradients)
+        return reverse.rows(self.emitter, behind, self._meet)
+
+    def _meet(self, walk: Walk) -> None:
+        """Emit the row times the columns, and each parameter's part of it."""
+        graph, end = self.graph, self.end
+        cotangent, stack = walk.reached(end), self.stack
+        found = Buffer("dL/d*", (1, stack.shape[-1]))
+
+        def run(arrays: Arrays) -> None:
+            columns = arrays[stack].reshape(-1, stack.shape[-1])
+            np.matmul(arrays[cotangent].reshape(1, -1), columns, out=arrays[found])
+
+        sizes = {"B": graph.batch, "n": prod(end.shape), "K": stack.shape[-1]}
+        term = Term(MEET, Dims(sizes, {"B": "B", "n": f"n{end.number}", "K": "K"}))
+        self.emitter.program.step(end.label, "contraction", run, touches=(cotangent, stack), makes=found, term=term)
+        for index, (node, name) in self.owners.items():
+            gradient = reverse.new_gradient(node, name, walk.gradients, keep=walk.keep)
+            copy = _part(found, self.columns.place(index), node, name, gradient)
+            self.emitter.program.step(node.label, "contraction", copy, touches=(found,), makes=gradient)
+            reverse.add_gradient(self.emitter, node, name, gradient, walk.gradients)
+
+
+def _part(found: Buffer, span: tuple[int, int], node: Node, name: str, gradient: Buffer) -> Any:
+    shape, order = node.op.birth_order(name)
+
+    def run(arrays: Arrays) -> None:
+        columns = arrays[found][:, slice(*span)].reshape(node.op.birth_shape(name))
+        np.copyto(arrays[gradient].reshape(shape).transpose(order), columns)
+
+    return run
+
+
+def _with_values(graph: Graph) -> Emitter:
+    """Emit the forward sweep, and the derivatives of elementwise layers, which both modes read."""
+    emitter = Emitter(graph)
+    for node in graph.nodes:
+        if node.layer is not None:
+            emitter.primal(node)
+    for node in graph.nodes:
+        if node.active and isinstance(node.layer, Elementwise) and any(graph.nodes[i].active for i in node.sources):
+            emitter.derivative(node)
+    return emitter
+
+
+def _carry(pusher: Pusher, stage: Stage, owners: dict[int, tuple[Node, str]] | None = None) -> Carried:
+    """Emit the pushes and births of a stage, and return what its end carries."""
+    for node in stage:
+        if not node.active:
+            continue
+        carried = pusher.push(node)
+        born: tuple[Compact, ...] = forward_jacobian.parameter_births(pusher, node) if node.own_parameters else ()
+        for part, name in zip(born, node.own_parameters, strict=True):
+            if owners is not None:
+                owners.setdefault(part.birth, (node, name))
+        pusher.carried[node.index] = pusher.join_births(node, carried, born)
+    return pusher.carried[stage[-1].index]
+
+
+def _cost(program: Program, first: int) -> int:
+    """Return the multiplies of the steps from ``first`` on."""
+    return sum(step.term.cost.evaluate(step.term.dims)[0] for step in program.steps[first:])
