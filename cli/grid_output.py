@@ -146,8 +146,9 @@ def render_rows(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Ro
             predicted, measured = figures["predicted"], figures["measured"]
             state = "" if not options.measure else "not run" if measured is None else "= measured"
             state = "NOT as measured" if row.error and measured else state
-            cells = (format_short(predicted["multiplies"]), format_bytes(predicted["peak_bytes"]), state)
-            grid.add_row(*(values if position == 0 else [""] * len(axes)), name, *cells)
+            place = values if position == 0 else [""] * len(axes)
+            multiplies, peak = format_short(predicted["multiplies"]), format_bytes(predicted["peak_bytes"])
+            grid.add_row(*place, name, multiplies, peak, state)
             lines += 1
         if not row.strategies:
             grid.add_row(*values, "-", "-", "-", "error")
@@ -162,12 +163,12 @@ def render_rows(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Ro
     console.print()
     growing = new_table("Growth: figure ~ value^exponent", "strategy", "along", "multiplies", "order", "peak", "order")
     growing.columns[1].justify = "left"
-    by_place: dict[tuple[str, str], list[str]] = {}
+    lines_of: dict[tuple[str, str], list[str]] = {}
     for item in found:
         order = "-" if item.order is None else str(item.order)
-        by_place.setdefault((item.strategy, item.path), []).extend([f"{item.exponent:.2f}", order])
-    for place, cells in by_place.items():
-        growing.add_row(*place, *cells)
+        lines_of.setdefault((item.strategy, item.path), []).extend([f"{item.exponent:.2f}", order])
+    for (strategy, path), cells in lines_of.items():
+        growing.add_row(strategy, path, *cells)
     console.print(growing)
     note = (
         "Exponents are fitted to the grid; orders are the degrees of the closed forms, where the graph stays the same."

@@ -75,6 +75,7 @@ def new_table(title: str | None, *columns: str) -> Table:
         title_style="bold",
         box=box.SIMPLE_HEAD,
         show_edge=False,
+        pad_edge=False,
         padding=(0, 1, 0, 0),
     )
     for index, column in enumerate(columns):

@@ -82,7 +82,9 @@ def crossover(
         if value not in known:
             try:
                 report = _report(tree, axis.path, value, replace(options, measure=False))
-                known[value] = {n: getattr(s.predicted, by) for n, s in report.strategies.items() if s.exact}
+                known[value] = {
+                    name: getattr(report.strategies[name].predicted, by) for name in _rivals(report, options)
+                }
             except SpecError:
                 known[value] = None
         return known[value]
@@ -113,6 +115,12 @@ def crossover(
         confirmed = _confirm(tree, axis.path, (low, high), (first, second), options, by) if options.measure else None
         flips.append(Flip(axis.path, (low, high), (first, second), (both[0], both[1]), confirmed))
     return flips
+
+
+def _rivals(report: Report, options: Options) -> list[str]:
+    """Return the exact strategies; a mixture of modes is never beaten, so it takes part only where it is named."""
+    named = options.strategies or ()
+    return [name for name, s in report.strategies.items() if s.exact and (name != "optimal" or name in named)]
 
 
 def _report(tree: Mapping[str, Any], path: str, value: int, options: Options) -> Report:
