@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from rich import box
 from rich.console import Console
@@ -14,7 +15,8 @@ from gradcost.report import LayerCost, Report, StrategyReport, Tensor
 from gradcost.strategies import STRATEGIES
 from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 
-TENSOR_ROWS = 24
+TENSOR_ROWS = 24  # of a small network, all of them
+FIRST_ROWS = 6  # of a larger one
 
 
 def render(report: Report, *, explain: bool = False) -> None:
@@ -60,7 +62,8 @@ def render(report: Report, *, explain: bool = False) -> None:
         console.print(Text(f"Its tensors; the peak of {peak} is at {label}, {phase}.", style="dim"))
         for line in _notes(strategy):
             console.print(Text(line, style="dim"))
-        console.print(_tensors(strategy))
+        twin = _twin(name, report)
+        console.print(_tensors(strategy) if twin is None else Text(f"Its schedule is that of {twin}."))
     if explain:
         for name, strategy in report.strategies.items():
             console.print()
@@ -142,6 +145,21 @@ def _notes(strategy: StrategyReport) -> Iterator[str]:
         yield f"Recomputed: {format_short(again)} of its {format_short(all_of_it)} multiplies ({share:.3g} %)."
 
 
+def _twin(name: str, report: Report) -> str | None:
+    """Return an earlier strategy that does the very same."""
+
+    def schedule(strategy: StrategyReport) -> list[object]:
+        return [(layer.name, layer.phase, layer.counts) for layer in strategy.layers]
+
+    own = report.strategies[name]
+    for earlier, strategy in report.strategies.items():
+        if earlier == name:
+            return None
+        if strategy.predicted == own.predicted and schedule(strategy) == schedule(own):
+            return earlier
+    return None
+
+
 def _seconds(seconds: float) -> str:
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} us"
@@ -153,17 +171,18 @@ def _tensors(strategy: StrategyReport) -> Table:
     table.columns[1].justify = table.columns[2].justify = "left"
     for column in (table.columns[0], table.columns[2], table.columns[3]):  # names and shapes may go on below
         column.overflow, column.no_wrap = "fold", False
-    rows, before = 0, ("", "")
-    for layer, tensor in _all_tensors(strategy):
-        if rows == TENSOR_ROWS:
-            table.caption = "... and more: --json has them all."
-            table.caption_justify = "left"
-            break
+    tensors = list(islice(_all_tensors(strategy), TENSOR_ROWS + 1))
+    if len(tensors) > TENSOR_ROWS:
+        del tensors[FIRST_ROWS:]
+        table.caption = "... and more: --json has them all."
+        table.caption_justify = "left"
+    before = ("", "")
+    for layer, tensor in tensors:
         place = (layer.name, layer.phase)
         shown = (layer.name if place[0] != before[0] else "", layer.phase if place != before else "")
         memory = format_bytes(tensor.bytes) if tensor.bytes else "view"
         table.add_row(*shown, tensor.name, _shape(tensor), format_short(tensor.elements), memory)
-        rows, before = rows + 1, place
+        before = place
     return table
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gradcost
 from gradcost.errors import SpecError
 from gradcost.graph import build_graph
-from gradcost.layers import LAYER_TYPES, LOSSES
+from gradcost.layers import LAYER_TYPES, LOSSES, Variable
 from gradcost.spec.located import MAX_FILE_BYTES, parse_yaml
 from gradcost.spec.network import _network
 
@@ -276,5 +276,5 @@ def test_a_damaged_spec_is_read_or_refused(seed: int, edits: int) -> None:
         position = rng.randrange(len(text))
         text[position] = rng.choice([*"{}[]:,-&*!|>'\"%@`#?\n \t019ex", ""])
     spec = "".join(text)
-    said = refusal(lambda: build_graph(_network(parse_yaml(spec, "net"), "net"), LAYER_TYPES, LOSSES))
+    said = refusal(lambda: build_graph(_network(parse_yaml(spec, "net"), "net"), LAYER_TYPES, LOSSES, Variable))
     assert said is None or said.startswith("net")

@@ -21,7 +21,7 @@ class Required:
 REQUIRED = Required()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Field:
     """An option; ``default`` is what it is where it is left out."""
 
@@ -32,7 +32,7 @@ class Field:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Int(Field):
     """A whole number from ``minimum`` to ``maximum``."""
 
@@ -49,7 +49,7 @@ class Int(Field):
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Float(Field):
     """A finite number from ``minimum`` to below ``below``."""
 
@@ -76,7 +76,7 @@ class Float(Field):
         return number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Bool(Field):
     """``true`` or ``false``."""
 
@@ -87,7 +87,7 @@ class Bool(Field):
         return node.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Text(Field):
     """A line of printable text."""
 
@@ -100,7 +100,7 @@ class Text(Field):
         return node.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Choice(Field):
     """One of a few names."""
 
@@ -115,7 +115,7 @@ class Choice(Field):
         return str(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sizes(Field):
     """A shape: a list of sizes, without the batch axis."""
 
@@ -128,7 +128,7 @@ class Sizes(Field):
         return tuple(Int().read(item, f"each size of {name}") for item in node.value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Order(Field):
     """Axes in some order."""
 
@@ -139,7 +139,7 @@ class Order(Field):
         return tuple(Int(minimum=0, maximum=7).read(item, f"each axis of {name}") for item in node.value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pair(Field):
     """A size for both spatial axes: one whole number, or a list of two."""
 
@@ -157,7 +157,7 @@ class Pair(Field):
         return first, second
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Padding(Field):
     """``same``, ``valid``, one whole number for all sides, or a list of two for the spatial axes."""
 

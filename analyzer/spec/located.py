@@ -130,6 +130,8 @@ def parse_yaml(text: str, name: str) -> Located:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        if "nesting depth" in (error.problem or ""):  # the parser looks ahead, so its own limit may come first
+            raise SpecError(where, f"nested deeper than {MAX_DEPTH} levels") from None
         raise SpecError(where, f"not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise SpecError(_place_in(text, name, error), f"not valid YAML: {_first_line(error)}") from None

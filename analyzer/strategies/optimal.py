@@ -8,6 +8,7 @@ cuts, that with the fewest multiplies is taken: the first is reverse itself, the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -36,7 +37,7 @@ def plan(graph: Graph) -> Plan:
     scout = _Scout(graph, stages)
     best: tuple[int, int, Product | None] | None = None
     for cut in range(len(stages) + 1):
-        for cost, brackets in scout.ways(cut):
+        for cost, brackets in scout.ways(cut, best and best[0]):
             if best is None or cost < best[0]:
                 best = cost, cut, brackets
     assert best is not None
@@ -79,32 +80,59 @@ class _Scout:
 
     def __init__(self, graph: Graph, stages: list[Stage]) -> None:
         self.graph, self.stages = graph, stages
-        emitter = _with_values(graph)
-        program = emitter.program
-        pusher = Pusher(emitter)
-        self.carried = [0]  # cost of carrying the columns of all births to the end of each stage
-        self.columns = [0]
-        for stage in stages:
-            first = len(program.steps)
-            carried = _carry(pusher, stage)
-            self.carried.append(self.carried[-1] + _cost(program, first))
-            self.columns.append(carried.all_columns().width)
-        walk = Walk(emitter, Buffer("", emitter.shaped(graph.output)))
-        self.pull = []
-        for stage in reversed(stages):
-            first = len(program.steps)
-            walk.back(stage)
-            self.pull.append(_cost(program, first))
-        self.pull.reverse()
         self.ends = [stage[-1] for stage in stages]
+        self.emitter = _with_values(graph)
+        self.pull = self._pulls()
+        self.columns = self._widths()
         self.free = len(stages)  # from here on, nothing is differentiated by
         while self.free and not any(node.own_parameters for node in stages[self.free - 1]):
             self.free -= 1
-        self.push = [self._push(emitter, number) for number in range(self.free, len(stages))]
+        self._carried: list[int] = []
+        self._push: list[tuple[int, int]] = []
 
-    def _push(self, emitter: Emitter, number: int) -> tuple[int, int]:
+    def _pulls(self) -> list[int]:
+        """Return the cost of pulling a row through each stage, gradients included."""
+        program = self.emitter.program
+        walk = Walk(self.emitter, Buffer("", self.emitter.shaped(self.graph.output)))
+        found = []
+        for stage in reversed(self.stages):
+            first = len(program.steps)
+            walk.back(stage)
+            found.append(_cost(program, first))
+        return found[::-1]
+
+    def _widths(self) -> list[int]:
+        """Return how many columns are carried at the end of each stage, and none before the first."""
+        found, seen = [0], set[object]()
+        for stage in self.stages:
+            own = [(node, name) for node in stage for name in node.own_parameters]
+            born = {(n.key(name), n.op.birth_order(name)): prod(n.op.parameters[name]) for n, name in own}
+            found.append(found[-1] + sum(size for key, size in born.items() if key not in seen))
+            seen |= born.keys()
+        return found
+
+    @property
+    def carried(self) -> list[int]:
+        """The cost of carrying the columns of all births to the end of each stage."""
+        if not self._carried:
+            self._carried = [0]
+            pusher, program = Pusher(self.emitter), self.emitter.program
+            for stage in self.stages:
+                first = len(program.steps)
+                _carry(pusher, stage)
+                self._carried.append(self._carried[-1] + _cost(program, first))
+        return self._carried
+
+    @property
+    def push(self) -> list[tuple[int, int]]:
+        """The costs of pushing columns through each of the stages in which nothing is differentiated by."""
+        if not self._push:
+            self._push = [self._push_cost(number) for number in range(self.free, len(self.stages))]
+        return self._push
+
+    def _push_cost(self, number: int) -> tuple[int, int]:
         """Return the cost of pushing no column through a stage, and of each column."""
-        costs = []
+        emitter, costs = self.emitter, []
         for columns in (1, 2):
             pusher = Pusher(emitter)
             birth = pusher.nothing.with_birth(pusher.give_birth("v", (columns,)))
@@ -117,23 +145,26 @@ class _Scout:
             costs.append(_cost(emitter.program, first))
         return 2 * costs[0] - costs[1], costs[1] - costs[0]
 
-    def ways(self, cut: int) -> list[tuple[int, Product | None]]:
-        """Return the costs of the ways that carry columns through the first ``cut`` stages."""
+    def ways(self, cut: int, bound: int | None) -> Iterator[tuple[int, Product | None]]:
+        """Yield the costs of the ways that carry columns through ``cut`` stages, if they can beat ``bound``."""
         batch, rows = self.graph.batch, self.graph.rows
         pulled = rows * sum(self.pull[cut:])
         if cut == 0:
-            return [(pulled, None)]
+            yield pulled, None
+            return
         contraction = rows * batch * prod(self.ends[cut - 1].shape) * self.columns[cut]
+        if not self.graph.jacobian and bound is not None and pulled + contraction >= bound:
+            return  # whatever the carrying costs
         if cut == len(self.stages):
-            return [(self.carried[cut] + (0 if self.graph.jacobian else contraction), None)]
-        found: list[tuple[int, Product | None]] = [(self.carried[cut] + pulled + contraction, None)]
+            yield self.carried[cut] + (0 if self.graph.jacobian else contraction), None
+            return
+        yield self.carried[cut] + pulled + contraction, None
         coupled = any(node.op.couples for stage in self.stages[cut:] for node in stage)
         if self.graph.jacobian and cut >= self.free and not coupled:
             sizes = tuple(prod(end.shape) for end in self.ends[cut - 1 :])
             push, pull = self.push[cut - self.free :], self.pull[cut:]
             brackets = optimal(Chain(sizes, self.columns[cut], batch, tuple(push), tuple(pull)))
-            found.append((self.carried[cut] + brackets.cost, brackets))
-        return found
+            yield self.carried[cut] + brackets.cost, brackets
 
 
 @dataclass(frozen=True, slots=True)

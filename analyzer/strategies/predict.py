@@ -69,8 +69,7 @@ def predict(plan: Plan) -> Prediction:
                 row = rows.get((step.label, step.phase))
                 if row is None:
                     row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase)
-                for category in range(len(CATEGORIES)):
-                    row.totals[category] += values[category] * times
+                row.totals = [total + value * times for total, value in zip(row.totals, values[:-1], strict=True)]
                 row.terms.append(term)
                 if step.makes is not None and number == 0:
                     row.makers.append(step)

@@ -178,16 +178,17 @@ class Program:
         for index, step in enumerate(self.steps):
             made = step.makes
             if made is not None:
-                step.over = tuple(
-                    b
-                    for b in step.over
-                    if not b.held and not storage[b].held and last[b] == index and alive[storage[b]] == 1
-                )[:1]
+                if step.over:
+                    step.over = tuple(
+                        b
+                        for b in step.over
+                        if not b.held and not storage[b].held and last[b] == index and alive[storage[b]] == 1
+                    )[:1]
                 base = storage[step.view_of or step.over[0]] if step.view_of or step.over else made
                 storage[made] = base
                 alive[base] = alive.get(base, 0) + 1
                 owned.setdefault(base, made.elements)
-            touched = dict.fromkeys((*step.touches, *((made,) if made else ())))
+            touched = dict.fromkeys((*step.touches, made) if made else step.touches)
             step.frees = tuple(b for b in touched if last[b] == index and not b.held)
             for buffer in step.frees:
                 base = storage.pop(buffer)
