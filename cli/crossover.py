@@ -53,17 +53,17 @@ def crossover(
     from gradcost.cli.progress import Progress
     from gradcost.sweep import crossover as run
     from gradcost.sweep import parse_axis, paths
-    from gradcost.sweep.run import Options
+    from gradcost.sweep.run import Settings
     from gradcost.units import format_bytes, format_short
 
-    options = Options(strategies or None, measure, budget, chunk, None, wrt, outputs)
+    settings = Settings(strategies or None, measure, budget, chunk, None, wrt, outputs)
     axes = [parse_axis(text if "=" in text else f"{text}=1:1024:x2") for text in along or paths(spec)]
     show = format_bytes if by == "peak_bytes" else format_short
     flips = []
     with Progress() as bar:
         for done, axis in enumerate(axes):
             bar.update(f"along {axis.path}", done, len(axes))
-            flips += run(spec, axis, options, by=by)
+            flips += run(spec, axis, settings, by=by)
     console = Console(highlight=False, markup=False)
     for flip in flips:
         (low, high), (first, second), (here, there) = flip.values, flip.winners, flip.figures

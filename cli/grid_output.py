@@ -18,7 +18,7 @@ from gradcost.errors import UsageError
 from gradcost.graph import Graph
 from gradcost.report import Training, TrainingMemory
 from gradcost.sweep import Axis, Fit, Row, growth
-from gradcost.sweep.run import Options
+from gradcost.sweep.run import Settings
 from gradcost.units import format_bytes, format_count, format_short
 
 SHOWN_ROWS = 60
@@ -134,7 +134,7 @@ def _records(axes: Sequence[Axis], rows: Sequence[Row]) -> Iterator[dict[str, An
             yield {**common, "strategy": name, **predicted, **measured}
 
 
-def render_rows(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Row], options: Options) -> None:
+def render_rows(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Row], settings: Settings) -> None:
     """Print the grid, and how the figures grow along each axis."""
     console = Console(highlight=False, markup=False)
     grid = new_table(None, *(axis.path for axis in axes), "strategy", "multiplies", "peak", "")
@@ -144,7 +144,7 @@ def render_rows(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Ro
         values = [str(row.set[axis.path]) for axis in axes]
         for position, (name, figures) in enumerate(row.strategies.items()):
             predicted, measured = figures["predicted"], figures["measured"]
-            state = "" if not options.measure else "not run" if measured is None else "= measured"
+            state = "" if not settings.measure else "not run" if measured is None else "= measured"
             state = "NOT as measured" if row.error and measured else state
             place = values if position == 0 else [""] * len(axes)
             multiplies, peak = format_short(predicted["multiplies"]), format_bytes(predicted["peak_bytes"])
@@ -157,7 +157,7 @@ def render_rows(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Ro
     console.print(grid)
     if lines >= SHOWN_ROWS:
         console.print(Text(f"... of {len(rows):,} points; --jsonl and --csv have them all.", style="dim"))
-    found = growth(tree, axes, rows, options)
+    found = growth(tree, axes, rows, settings)
     if not found:
         return
     console.print()

@@ -67,7 +67,7 @@ def sweep(
     from gradcost.cli.progress import Progress
     from gradcost.sweep import parse_axis
     from gradcost.sweep.grid import size
-    from gradcost.sweep.run import Options, fingerprint, read_tree
+    from gradcost.sweep.run import Settings, fingerprint, read_tree
     from gradcost.sweep.run import sweep as run
 
     axes = [parse_axis(text) for text in given]
@@ -75,23 +75,23 @@ def sweep(
         raise UsageError("--set names a place twice; give all its values at once")
     if resume and jsonl is None:
         raise UsageError("--resume needs the --jsonl file that it is to go on with")
-    options = Options(strategies or None, measure, budget, chunk, checkpoints, wrt, outputs)
+    settings = Settings(strategies or None, measure, budget, chunk, checkpoints, wrt, outputs)
     tree = read_tree(spec)
     check_output(csv_to, "--csv")
     total = size(axes)
     if jobs is None:
         jobs = 1 if measure or total < SMALL else os.cpu_count() or 1
-    with RowFile(jsonl, fingerprint(tree, options), axes, resume=resume) as rows, Progress(enabled=not quiet) as bar:
+    with RowFile(jsonl, fingerprint(tree, settings), axes, resume=resume) as rows, Progress(enabled=not quiet) as bar:
         try:
             with _executor(jobs, scheduler) as executor:
-                for row in run(tree, axes, options, executor=executor, skip=rows.done):
+                for row in run(tree, axes, settings, executor=executor, skip=rows.done):
                     rows.add(row)
                     bar.update("sweeping", len(rows.done), total)
         finally:
             if csv_to is not None:
                 write_csv(csv_to, axes, rows.sorted())
     if not quiet:
-        render_rows(tree, axes, rows.sorted(), options)
+        render_rows(tree, axes, rows.sorted(), settings)
     wrong = [row for row in rows.sorted() if row.error is not None]
     for row in wrong[:10]:
         place = ", ".join(f"{path}={value}" for path, value in row.set.items())

@@ -15,8 +15,7 @@ from gradcost.report.verify import compare_figures
 from gradcost.strategies import STRATEGIES, Options, applying
 from gradcost.strategies.execute import Data, measure
 from gradcost.strategies.predict import predict
-from gradcost.sweep import Axis, crossover, paths
-from gradcost.sweep.run import Options as SweepOptions
+from gradcost.sweep import Axis, Settings, crossover, paths
 from networks import networks
 from reference import output_function
 from test_catalogue import CASES
@@ -178,11 +177,11 @@ def test_each_crossover_is_confirmed_by_measured_runs_on_both_sides(path: str, t
     deep = {"name": "deep", "repeat": 1, "layers": [{"type": "dense", "units": 3, "activation": "tanh"}]}
     layers = [deep, {"name": "out", "type": "dense", "units": 6}]
     spec = {"input": {"shape": [4]}, "layers": layers}
-    options = SweepOptions(measure=True, **target)
+    options = Settings(measure=True, **target)
     flips = crossover(spec, Axis(path, tuple(range(1, 41))), options)
     assert flips, "there is one here"
-    every = crossover(spec, Axis(path, tuple(range(1, 41))), SweepOptions(**target))
-    coarse = crossover(spec, Axis(path, (1, 40)), SweepOptions(**target))
+    every = crossover(spec, Axis(path, tuple(range(1, 41))), Settings(**target))
+    coarse = crossover(spec, Axis(path, (1, 40)), Settings(**target))
     assert [flip.values for flip in every] == [flip.values for flip in flips]
     assert {flip.values for flip in coarse} <= {flip.values for flip in flips}
     for flip in flips:

@@ -22,7 +22,7 @@ SIZES = st.integers(1, 9)
 @st.composite
 def chains(draw: st.DrawFn, structured: bool) -> Chain:
     """Chains of up to 8 stages: all dense, or some of them diagonal, or with costs that no matrix explains."""
-    length = draw(st.integers(1, 8 if not structured else 6))
+    length = draw(st.integers(1, 8))
     sizes = [draw(SIZES)]
     push, pull = [], []
     for _ in range(length):

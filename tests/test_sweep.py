@@ -19,7 +19,7 @@ import pytest
 import gradcost
 from gradcost.sweep import Axis, fit, growth, parse_axis, sweep
 from gradcost.sweep.grid import at, points
-from gradcost.sweep.run import Options
+from gradcost.sweep.run import Settings
 
 SPEC: dict[str, Any] = {
     "name": "net",
@@ -71,7 +71,7 @@ def test_points_are_put_in_their_places() -> None:
 
 @pytest.mark.parametrize("measure", [False, True])
 def test_rows_are_what_analyze_says(measure: bool) -> None:
-    rows = list(sweep(SPEC, AXES, Options(measure=measure)))
+    rows = list(sweep(SPEC, AXES, Settings(measure=measure)))
     assert [row.index for row in rows] == list(range(6))
     for row in rows:
         report = gradcost.analyze(at(SPEC, row.set), measure=None if measure else False)
@@ -88,7 +88,7 @@ def test_a_value_that_the_spec_refuses_is_a_row_with_an_error() -> None:
     assert [row.error is None for row in rows] == [True, False, True]
     assert "units must be from 1" in str(rows[1].error)
     with pytest.raises(gradcost.UsageError, match="unknown strategy"):
-        list(sweep(SPEC, AXES, Options(strategies=("backwards",))))
+        list(sweep(SPEC, AXES, Settings(strategies=("backwards",))))
 
 
 def test_every_executor_gives_the_same_rows() -> None:
@@ -126,27 +126,37 @@ def test_lost_tasks_are_handed_out_again_but_not_for_ever() -> None:
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_dask_cluster_loses_a_worker_and_no_row() -> None:
+def test_a_dask_cluster_loses_a_worker_and_no_row(net: Path, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     axes = [Axis("batch", tuple(range(1, 4001)))]
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
-        rows = sweep(SPEC, axes, Options(strategies=("reverse", "forward_jacobian")), executor=client.get_executor())
+        rows = sweep(SPEC, axes, Settings(strategies=("reverse", "forward_jacobian")), executor=client.get_executor())
         found = [next(rows)]
         victim = next(iter(client.run(os.getpid).values()))
         os.kill(victim, signal.SIGKILL)
         found += rows
         assert victim not in client.run(os.getpid).values()
+        lines, address = tmp_path / "rows.jsonl", cluster.scheduler_address
+        done = run("sweep", str(net), "--set", "batch=1:100", "--scheduler", address, "--jsonl", str(lines), "-q")
+        assert done.returncode == 0, done.stderr
+        assert lines.read_text().count("\n") == 101
     assert sorted(row.index for row in found) == list(range(4000))
-    expected = {row.index: row for row in sweep(SPEC, [Axis("batch", (1, 4000))], Options(("reverse",)))}
+    expected = {row.index: row for row in sweep(SPEC, [Axis("batch", (1, 4000))], Settings(("reverse",)))}
     last = next(row for row in found if row.index == 3999)
     assert last.strategies["reverse"] == expected[1].strategies["reverse"]
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "gradcost", *args], capture_output=True, text=True, check=False)
+
+
+def test_a_scheduler_that_is_not_there_is_said_so(net: Path) -> None:
+    done = run("sweep", str(net), "--set", "batch=1:3", "--scheduler", "nowhere", "-q")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "--scheduler 'nowhere' cannot be reached" in done.stderr
 
 
 @pytest.fixture
@@ -219,7 +229,7 @@ def test_an_interrupt_keeps_the_rows_that_are_done(net: Path, tmp_path: Path, jo
 
 def test_growth_finds_the_order_of_the_closed_form() -> None:
     axes = [Axis("layers.hidden.units", (64, 128, 256)), Axis("batch", (16, 32, 64))]
-    options = Options(("reverse", "forward_jacobian"))
+    options = Settings(("reverse", "forward_jacobian"))
     middle = {"name": "middle", "type": "dense", "units": 9}
     spec = {**SPEC, "layers": [SPEC["layers"][0], middle, SPEC["layers"][1]]}
     found = growth(spec, axes, list(sweep(spec, axes, options)), options)
@@ -236,7 +246,7 @@ def test_growth_of_a_width_that_is_squared() -> None:
     block = {"repeat": 4, "layers": [{"type": "dense", "units": "=w"}]}
     spec = {"input": {"shape": [8]}, "vars": {"w": 8}, "layers": [block]}
     axes = [Axis("vars.w", (256, 512, 1024))]
-    options = Options(("reverse", "forward_jacobian", "forward_factored"))
+    options = Settings(("reverse", "forward_jacobian", "forward_factored"))
     found = {(g.strategy, g.figure): g for g in growth(spec, axes, list(sweep(spec, axes, options)), options)}
     assert found["reverse", "multiplies"].order == 2
     assert found["forward_factored", "multiplies"].order == 3
@@ -248,7 +258,7 @@ def test_growth_of_a_width_that_is_squared() -> None:
 def test_growth_gives_no_order_where_the_graph_changes() -> None:
     spec = {"input": {"shape": [4, 2]}, "layers": [{"type": "rnn", "units": 3}]}
     axes = [Axis("input.shape.1", (8, 16, 32))]
-    options = Options(("reverse", "forward_jacobian"))
+    options = Settings(("reverse", "forward_jacobian"))
     found = growth(spec, axes, list(sweep(spec, axes, options)), options)
     assert {g.order for g in found} == {None}
     peaks = {g.strategy: g.exponent for g in found if g.figure == "peak_bytes"}

@@ -50,7 +50,7 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
             start = program.cursor.start
             arrays[jacobian][..., start : start + tangents] = arrays[final]
 
-        program.step("jacobian", "store", keep, touches=(final, jacobian))
+        program.step(graph.output.label, "jacobian", keep, touches=(final, jacobian))
         return program
     emitter.loss()
     found = directional(emitter, emitter.cotangent(), final)

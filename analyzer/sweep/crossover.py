@@ -11,7 +11,7 @@ from typing import Any
 from gradcost.errors import SpecError
 from gradcost.report import Report, analyze
 from gradcost.sweep.grid import Axis, at
-from gradcost.sweep.run import PREDICT, Options, arguments, read_tree
+from gradcost.sweep.run import PREDICT, Settings, arguments, read_tree
 
 SIZES = ("units", "filters", "repeat", "head_units", "batch")
 
@@ -56,7 +56,7 @@ def _sizes(layers: list[dict[str, Any]], prefix: str) -> Iterator[str]:
 def crossover(
     source: str | Path | Mapping[str, Any],
     axis: Axis,
-    options: Options = PREDICT,
+    settings: Settings = PREDICT,
     *,
     by: str = "multiplies",
 ) -> list[Flip]:
@@ -67,7 +67,7 @@ def crossover(
     Args:
         source: a YAML file or a dict of the same form.
         axis: rising whole numbers.
-        options: what each analysis is told; ``measure`` confirms each flip by runs on both sides of it.
+        settings: what each analysis is told; ``measure`` confirms each flip by runs on both sides of it.
         by: what decides: ``multiplies`` or ``peak_bytes``.
 
     Raises:
@@ -81,9 +81,9 @@ def crossover(
         """Return what each exact strategy costs; None where the value makes no network."""
         if value not in known:
             try:
-                report = _report(tree, axis.path, value, replace(options, measure=False))
+                report = _report(tree, axis.path, value, replace(settings, measure=False))
                 known[value] = {
-                    name: getattr(report.strategies[name].predicted, by) for name in _rivals(report, options)
+                    name: getattr(report.strategies[name].predicted, by) for name in _rivals(report, settings)
                 }
             except SpecError:
                 known[value] = None
@@ -112,26 +112,26 @@ def crossover(
         assert here is not None
         assert there is not None
         both = tuple({name: each[name] for name in (first, second)} for each in (here, there))
-        confirmed = _confirm(tree, axis.path, (low, high), (first, second), options, by) if options.measure else None
+        confirmed = _confirm(tree, axis.path, (low, high), (first, second), settings, by) if settings.measure else None
         flips.append(Flip(axis.path, (low, high), (first, second), (both[0], both[1]), confirmed))
     return flips
 
 
-def _rivals(report: Report, options: Options) -> list[str]:
+def _rivals(report: Report, settings: Settings) -> list[str]:
     """Return the exact strategies; a mixture of modes is never beaten, so it takes part only where it is named."""
-    named = options.strategies or ()
+    named = settings.strategies or ()
     return [name for name, s in report.strategies.items() if s.exact and (name != "optimal" or name in named)]
 
 
-def _report(tree: Mapping[str, Any], path: str, value: int, options: Options) -> Report:
-    return analyze(at(tree, {path: value}), **arguments(options))
+def _report(tree: Mapping[str, Any], path: str, value: int, settings: Settings) -> Report:
+    return analyze(at(tree, {path: value}), **arguments(settings))
 
 
 def _confirm(
-    tree: Mapping[str, Any], path: str, values: tuple[int, int], winners: tuple[str, str], options: Options, by: str
+    tree: Mapping[str, Any], path: str, values: tuple[int, int], winners: tuple[str, str], settings: Settings, by: str
 ) -> bool | None:
     """Run both winners on both sides, and see which takes less there; None where they were not run."""
-    chosen = replace(options, strategies=tuple(sorted(set(winners))))
+    chosen = replace(settings, strategies=tuple(sorted(set(winners))))
     for value, winner in zip(values, winners, strict=True):
         report = _report(tree, path, value, chosen)
         measured = {name: s.measured for name, s in report.strategies.items()}

@@ -12,7 +12,7 @@ from gradcost.numerics import np
 from gradcost.report import analyze, load
 from gradcost.spec.fields import MAX_SIZE
 from gradcost.sweep.grid import Axis, Value, at
-from gradcost.sweep.run import Options, Row, arguments
+from gradcost.sweep.run import Row, Settings, arguments
 from gradcost.units import exact_ratio
 
 FIGURES = ("multiplies", "peak_bytes")
@@ -37,14 +37,14 @@ class Growth:
     order: int | None
 
 
-def growth(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Row], options: Options) -> list[Growth]:
+def growth(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Row], settings: Settings) -> list[Growth]:
     """Fit the growth along each axis of two or more positive whole numbers."""
     numeric = [axis for axis in axes if len(axis.values) > 1 and all(_positive(value) for value in axis.values)]
     good = [row for row in rows if row.strategies]
     found: list[Growth] = []
     if not numeric or not good:
         return found
-    orders = {axis.path: _orders(tree, axis, good[-1], options) for axis in numeric}
+    orders = {axis.path: _orders(tree, axis, good[-1], settings) for axis in numeric}
     logs = [[1.0, *(math.log(row.set[axis.path]) for axis in numeric)] for row in good]  # type: ignore[arg-type]
     matrix = np.array(logs)
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
@@ -63,7 +63,7 @@ def _positive(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _orders(tree: Mapping[str, Any], axis: Axis, row: Row, options: Options) -> dict[tuple[str, str], int]:
+def _orders(tree: Mapping[str, Any], axis: Axis, row: Row, settings: Settings) -> dict[tuple[str, str], int]:
     """Return the degree of each closed form: how often it doubles where the value doubles, a million times further out.
 
     Predictions are exact integers at any size, and that far the leading term is all there is. Where the graph changes
@@ -77,7 +77,7 @@ def _orders(tree: Mapping[str, Any], axis: Axis, row: Row, options: Options) -> 
         networks = [load(at(tree, {**row.set, axis.path: value})) for value in (far, 2 * far)]
     except SpecError:
         return {}  # a size that the spec does not allow so large
-    reports = [analyze(network, **arguments(replace(options, measure=False))) for network in networks]
+    reports = [analyze(network, **arguments(replace(settings, measure=False))) for network in networks]
     first, second = ({name: s.predicted.to_dict() for name, s in report.strategies.items()} for report in reports)
     return {
         (name, figure): round(math.log2(exact_ratio(second[name][figure], first[name][figure])))

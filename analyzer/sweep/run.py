@@ -25,7 +25,7 @@ ATTEMPTS = 3  # of a task whose worker died
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Settings:
     """What each analysis of a sweep is told; see ``analyze``."""
 
     strategies: tuple[str, ...] | None = None
@@ -37,7 +37,7 @@ class Options:
     outputs: str | None = None
 
 
-PREDICT = Options()
+PREDICT = Settings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +74,16 @@ def read_tree(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     return {"name": Path(source).stem, **tree}
 
 
-def fingerprint(tree: Mapping[str, Any], options: Options) -> str:
-    """Return what tells one sweep's rows from those of another network, other options or another version."""
-    text = json.dumps([tree, asdict(options), __version__], sort_keys=True, default=str)
+def fingerprint(tree: Mapping[str, Any], settings: Settings) -> str:
+    """Return what tells one sweep's rows from those of another network, other settings or another version."""
+    text = json.dumps([tree, asdict(settings), __version__], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def sweep(
     source: str | Path | Mapping[str, Any],
     axes: Sequence[Axis],
-    options: Options = PREDICT,
+    settings: Settings = PREDICT,
     *,
     executor: Executor | None = None,
     skip: Collection[int] = (),
@@ -93,7 +93,7 @@ def sweep(
     Args:
         source: a YAML file or a dict of the same form.
         axes: what varies.
-        options: what each analysis is told.
+        settings: what each analysis is told.
         executor: where the work is done: a process pool, a Dask cluster's, any other; None: here, in order.
         skip: indices of points that are done already.
 
@@ -108,19 +108,19 @@ def sweep(
     todo = ((index, point) for index, point in enumerate(points(axes)) if index not in skip)
     if executor is None:
         for index, point in todo:
-            yield _row(tree, index, point, options)
+            yield _row(tree, index, point, settings)
         return
-    tasks = iter(lambda: list(islice(todo, 1 if options.measure else TOGETHER)), [])
-    yield from _spread(executor, tree, tasks, options)
+    tasks = iter(lambda: list(islice(todo, 1 if settings.measure else TOGETHER)), [])
+    yield from _spread(executor, tree, tasks, settings)
 
 
 def _spread(
-    executor: Executor, tree: Mapping[str, Any], tasks: Iterator[list[tuple[int, dict[str, Value]]]], options: Options
+    executor: Executor, tree: Mapping[str, Any], tasks: Iterator[list[tuple[int, dict[str, Value]]]], settings: Settings
 ) -> Iterator[Row]:
     running: dict[Future[list[Row]], tuple[list[tuple[int, dict[str, Value]]], int]] = {}
 
     def hand_out(task: list[tuple[int, dict[str, Value]]], attempt: int) -> None:
-        running[executor.submit(_rows, tree, task, options)] = task, attempt
+        running[executor.submit(_rows, tree, task, settings)] = task, attempt
 
     try:
         for task in islice(tasks, IN_FLIGHT):
@@ -146,14 +146,14 @@ def _spread(
             future.cancel()
 
 
-def _rows(tree: Mapping[str, Any], task: Sequence[tuple[int, dict[str, Value]]], options: Options) -> list[Row]:
-    return [_row(tree, index, point, options) for index, point in task]
+def _rows(tree: Mapping[str, Any], task: Sequence[tuple[int, dict[str, Value]]], settings: Settings) -> list[Row]:
+    return [_row(tree, index, point, settings) for index, point in task]
 
 
-def _row(tree: Mapping[str, Any], index: int, point: Mapping[str, Value], options: Options) -> Row:
+def _row(tree: Mapping[str, Any], index: int, point: Mapping[str, Value], settings: Settings) -> Row:
     """Analyse one point; a spec that a value makes unusable is a row too, and the others go on."""
     try:
-        report = analyze(at(tree, point), **arguments(options))
+        report = analyze(at(tree, point), **arguments(settings))
     except SpecError as error:
         return Row(index, point, {}, {}, "", str(error))
     except MemoryError:
@@ -169,9 +169,9 @@ def _row(tree: Mapping[str, Any], index: int, point: Mapping[str, Value], option
     return Row(index, point, described, _figures(report), report.comparison.recommended, wrong)
 
 
-def arguments(options: Options) -> dict[str, Any]:
+def arguments(settings: Settings) -> dict[str, Any]:
     """Return the keyword arguments of ``analyze``."""
-    return {**asdict(options), "measure": None if options.measure else False}
+    return {**asdict(settings), "measure": None if settings.measure else False}
 
 
 def _figures(report: Report) -> dict[str, dict[str, Any]]:
