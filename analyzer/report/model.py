@@ -18,7 +18,7 @@ SCHEMA_VERSION = "1.0"
 LISTED_BIRTHS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Predicted(Counts):
     """Predicted figures of a strategy: operations, and bytes at the peak."""
 
@@ -29,7 +29,7 @@ class Predicted(Counts):
         return {**self.as_dict(), "peak_bytes": self.peak_bytes}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measured(Counts):
     """Measured figures of a strategy.
 
@@ -57,7 +57,7 @@ class Measured(Counts):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tensor:
     """An array that a strategy makes. A view of another has no bytes of its own."""
 
@@ -140,7 +140,7 @@ def _grouped(stem: str, buffer: Buffer) -> str:
     return f"{stem}({first.symbol}..{last.symbol})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StrategyReport:
     """One strategy's figures.
 
@@ -187,7 +187,7 @@ class StrategyReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NetworkReport:
     """The network that was analysed. ``trained`` and ``bias`` count parameters that get gradients."""
 
@@ -219,7 +219,7 @@ class NetworkReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Comparison:
     """The strategies side by side.
 
@@ -239,7 +239,7 @@ class Comparison:
         return {"baseline": self.baseline, "ratios": ratios, "recommended": self.recommended}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mismatch:
     """A figure that proved wrong: what was measured differs from its prediction, or gradients disagree."""
 
@@ -258,7 +258,7 @@ class Mismatch:
         return f"{place}: {self.category} predicted {self.predicted:,}, measured {self.measured:,}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """What is differentiated by what.
 
@@ -278,7 +278,7 @@ class Target:
     forward_below: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
     """The result of an analysis.
 

@@ -43,7 +43,7 @@ def plan(graph: Graph) -> Plan:
     assert best is not None
     _, cut, brackets = best
     if cut == 0:
-        made = reverse.plan(graph)
+        made = scout.pulled() or reverse.plan(graph)
         made.note = "brackets from the output back: reverse"
     elif cut == len(stages):
         made = forward_jacobian.plan(graph)
@@ -81,8 +81,9 @@ class _Scout:
     def __init__(self, graph: Graph, stages: list[Stage]) -> None:
         self.graph, self.stages = graph, stages
         self.ends = [stage[-1] for stage in stages]
-        self.emitter = _with_values(graph)
+        self.emitter = _with_values(graph) if graph.jacobian else _with_loss(graph)
         self.pull = self._pulls()
+        self._pulled_steps = len(self.emitter.program.steps)
         self.columns = self._widths()
         self.free = len(stages)  # from here on, nothing is differentiated by
         while self.free and not any(node.own_parameters for node in stages[self.free - 1]):
@@ -92,14 +93,22 @@ class _Scout:
 
     def _pulls(self) -> list[int]:
         """Return the cost of pulling a row through each stage, gradients included."""
-        program = self.emitter.program
-        walk = Walk(self.emitter, Buffer("", self.emitter.shaped(self.graph.output)))
+        emitter, program = self.emitter, self.emitter.program
+        row = Buffer("", emitter.shaped(self.graph.output))
+        self._walk = walk = Walk(emitter, row if self.graph.jacobian else emitter.cotangent())
         found = []
         for stage in reversed(self.stages):
             first = len(program.steps)
             walk.back(stage)
             found.append(_cost(program, first))
         return found[::-1]
+
+    def pulled(self) -> Plan | None:
+        """Return what has been laid out as a plan, where that is all that reverse does."""
+        program = self.emitter.program
+        if self.graph.jacobian or len(program.steps) > self._pulled_steps:
+            return None
+        return Plan([Segment(program)], self._walk.gradients)
 
     def _widths(self) -> list[int]:
         """Return how many columns are carried at the end of each stage, and none before the first."""
@@ -305,7 +314,6 @@ class _Maker:
         graph, program = self.graph, self.emitter.program
         behind = [node for stage in self.stages[self.cut :] for node in stage]
         if not graph.jacobian:
-            self.emitter.loss()
             walk = Walk(self.emitter, self.emitter.cotangent())
             walk.back(behind)
             self._meet(walk)
@@ -342,12 +350,19 @@ def _part(found: Buffer, span: tuple[int, int], node: Node, name: str, gradient:
     return run
 
 
-def _with_values(graph: Graph) -> Emitter:
-    """Emit the forward sweep, and the derivatives of elementwise layers, which both modes read."""
+def _with_loss(graph: Graph) -> Emitter:
+    """Emit the forward sweep and the loss, if there is one."""
     emitter = Emitter(graph)
     for node in graph.nodes:
         if node.layer is not None:
             emitter.primal(node)
+    emitter.loss()
+    return emitter
+
+
+def _with_values(graph: Graph) -> Emitter:
+    """Emit the forward sweep, and the derivatives of elementwise layers, which both modes read."""
+    emitter = _with_loss(graph)
     for node in graph.nodes:
         if node.active and isinstance(node.layer, Elementwise) and any(graph.nodes[i].active for i in node.sources):
             emitter.derivative(node)
