@@ -77,12 +77,13 @@ def analyze(
     """
     import gc
 
-    from gradcost.cli.output import check_writable, write_whole
     from gradcost.cli.progress import Progress
     from gradcost.report import analyze as run
 
     gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
     if json_to not in (None, "-"):
+        from gradcost.cli.output import check_writable
+
         check_writable(json_to)
     with Progress(enabled=not quiet) as progress:
         report = run(
@@ -100,6 +101,8 @@ def analyze(
         )
         text = None if json_to is None else report.to_json() + "\n"
     if json_to not in (None, "-"):
+        from gradcost.cli.output import write_whole
+
         assert text is not None
         write_whole(json_to, text)
     if json_to == "-":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -138,7 +138,7 @@ def _dask(address: str) -> Iterator[Executor]:
     except ImportError:
         raise UsageError("--scheduler needs the extra `dask`: pip install 'gradcost[dask]'") from None
     try:
-        client = Client(address, timeout=10)
+        client: Any = Client(address, timeout=10)  # type: ignore[no-untyped-call, unused-ignore]
     except (OSError, TimeoutError, ValueError) as error:
         raise UsageError(f"--scheduler {address!r} cannot be reached: {error}") from None
     with client:
