@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from gradcost.cli.compare import compare, diff
 from gradcost.cli.crossover import crossover
 from gradcost.cli.memory import fit, memory
 from gradcost.cli.options import Size
@@ -152,10 +153,8 @@ def configs(name: str | None) -> None:
         click.echo(f"{each:20} {describe(each)}")
 
 
-commands.add_command(sweep)
-commands.add_command(fit)
-commands.add_command(memory)
-commands.add_command(crossover)
+for command in (compare, crossover, diff, fit, memory, sweep):
+    commands.add_command(command)
 
 
 def main(args: list[str] | None = None, prog_name: str = "gradcost") -> NoReturn:
