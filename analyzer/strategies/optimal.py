@@ -384,5 +384,6 @@ def _carry(pusher: Pusher, stage: Stage, owners: dict[int, tuple[Node, str]] | N
 
 
 def _cost(program: Program, first: int) -> int:
-    """Return the multiplies of the steps from ``first`` on."""
-    return sum(step.term.cost.evaluate(step.term.dims)[0] for step in program.steps[first:])
+    """Return the multiplies of the steps from ``first`` on, but for derivatives, which every way needs, once each."""
+    steps = (step for step in program.steps[first:] if step.phase != "derivative")
+    return sum(step.term.cost.evaluate(step.term.dims)[0] for step in steps)
