@@ -154,3 +154,10 @@ def test_a_budget_that_nothing_fits_takes_the_smallest() -> None:
 def test_an_unknown_schedule_is_refused(name: str) -> None:
     with pytest.raises(gradcost.UsageError, match=r"not a checkpointing schedule; write sqrt, uniform:K or binomial:C"):
         gradcost.analyze(chain(3), checkpoints=name, measure=False)
+
+
+def test_a_schedule_that_would_run_for_ever_is_refused_and_not_tried() -> None:
+    with pytest.raises(gradcost.UsageError, match="allow more checkpoints"):
+        gradcost.analyze(chain(2000), strategies=["reverse_checkpointed"], checkpoints="binomial:0", measure=False)
+    report = gradcost.analyze(chain(2000), strategies=["reverse_checkpointed"], budget=2**20, measure=False)
+    assert report.strategies["reverse_checkpointed"].predicted.peak_bytes > 0

@@ -16,9 +16,10 @@ from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.predict import predict
 from gradcost.strategies.program import Plan, Segment
 from gradcost.strategies.reverse import Walk
-from gradcost.strategies.schedules import Action, binomial, square_root, uniform
+from gradcost.strategies.schedules import Action, binomial, fewest_advances, square_root, uniform
 
 TRIED = 12  # sizes of each kind of schedule, where a budget asks for the cheapest
+MOST_AGAIN = 50  # times that a schedule may run each stage again, on the average: a plan is as long as its work
 
 
 def plan(graph: Graph, schedule: str | None = None, budget: int | None = None) -> Plan:
@@ -44,6 +45,8 @@ def plan(graph: Graph, schedule: str | None = None, budget: int | None = None) -
         order = (False, cost.counts.flops, cost.peak_elements) if fits else (True, cost.peak_elements, 0)
         if best is None or order < best[0]:
             best = order, found
+        if fits and len(actions) == 1:
+            break  # it keeps everything
     assert best is not None
     return best[1]
 
@@ -55,6 +58,9 @@ def read_schedule(text: str, stages: int) -> list[Action]:
         return square_root(stages)
     if kind in ("uniform", "binomial") and size.isascii() and size.isdigit() and len(size) < 10:
         if kind == "binomial":
+            if fewest_advances(stages, int(size)) > MOST_AGAIN * stages:
+                again = f"{fewest_advances(stages, int(size)):,}"
+                raise UsageError(f"{text!r} would run {stages:,} stages again {again} times; allow more checkpoints")
             return binomial(stages, int(size))
         if int(size):
             return uniform(stages, int(size))
@@ -127,7 +133,8 @@ def _candidates(stages: int) -> Iterator[tuple[str, list[Action]]]:
     yield f"uniform:{stages}", uniform(stages, stages)
     for size in _sizes(stages):
         yield f"uniform:{size}", uniform(stages, size)
-        yield f"binomial:{size - 1}", binomial(stages, size - 1)
+        if fewest_advances(stages, size - 1) <= MOST_AGAIN * stages:
+            yield f"binomial:{size - 1}", binomial(stages, size - 1)
 
 
 def _sizes(stages: int) -> list[int]:
