@@ -36,14 +36,15 @@ class Change:
 def read_report(path: str | Path) -> dict[str, Any]:
     """Read a JSON report. Raises ``UsageError`` for a file that is none."""
     try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        found: Any = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise UsageError(f"{str(path)!r} is not JSON; make it with `gradcost analyze net.yaml --json FILE`") from None
-    version = report.get("schema_version") if isinstance(report, dict) else None
+    version = found.get("schema_version") if isinstance(found, dict) else None
     if version != SCHEMA_VERSION:
         raise UsageError(f"{str(path)!r} is no report of schema version {SCHEMA_VERSION}; make it anew")
+    report: dict[str, Any] = found
     try:
         for strategy in report["strategies"].values():
             if not all(isinstance(strategy["predicted"][figure], int) for figure in FIGURES):
