@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from rich import box
@@ -15,8 +15,8 @@ from gradcost.report import LayerCost, Report, StrategyReport, Tensor
 from gradcost.strategies import STRATEGIES
 from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 
-TENSOR_ROWS = 24  # of a small network, all of them
-FIRST_ROWS = 6  # of a larger one
+TENSOR_ROWS = 24  # of a small network, all tensors are listed
+LARGEST = 3  # of a larger one, these
 
 
 def render(report: Report, *, explain: bool = False) -> None:
@@ -59,11 +59,15 @@ def render(report: Report, *, explain: bool = False) -> None:
         peak = format_bytes(strategy.predicted.peak_bytes)
         console.print()
         console.print(Text(f"{name}: {STRATEGIES[name].carries}", style="bold"))
-        console.print(Text(f"Its tensors; the peak of {peak} is at {label}, {phase}.", style="dim"))
+        console.print(Text(f"The peak of {peak} is at {label}, {phase}.", style="dim"))
         for line in _notes(strategy):
             console.print(Text(line, style="dim"))
         twin = _twin(name, report)
-        console.print(_tensors(strategy) if twin is None else Text(f"Its schedule is that of {twin}."))
+        if twin is not None:
+            console.print(Text(f"Its schedule is that of {twin}."))
+            continue
+        tensors = list(islice(_all_tensors(strategy), TENSOR_ROWS + 1))
+        console.print(_tensors(tensors) if len(tensors) <= TENSOR_ROWS else _largest(strategy))
     if explain:
         for name, strategy in report.strategies.items():
             console.print()
@@ -166,16 +170,20 @@ def _seconds(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-def _tensors(strategy: StrategyReport) -> Table:
+def _largest(strategy: StrategyReport) -> Text:
+    """Write the largest arrays of a strategy that makes too many for a table."""
+    lines = [
+        f"  {tensor.name}  {_shape(tensor)}, {format_bytes(tensor.bytes)}, at {layer.name}, {layer.phase}"
+        for layer, tensor in strategy.largest(LARGEST)
+    ]
+    return Text("\n".join(["The largest (--json has them all):", *lines]))
+
+
+def _tensors(tensors: Sequence[tuple[LayerCost, Tensor]]) -> Table:
     table = new_table(None, "layer", "phase", "tensor", "shape", "elements", "memory")
     table.columns[1].justify = table.columns[2].justify = "left"
     for column in (table.columns[0], table.columns[2], table.columns[3]):  # names and shapes may go on below
         column.overflow, column.no_wrap = "fold", False
-    tensors = list(islice(_all_tensors(strategy), TENSOR_ROWS + 1))
-    if len(tensors) > TENSOR_ROWS:
-        del tensors[FIRST_ROWS:]
-        table.caption = "... and more: --json has them all."
-        table.caption_justify = "left"
     before = ("", "")
     for layer, tensor in tensors:
         place = (layer.name, layer.phase)

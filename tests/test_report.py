@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 import gradcost
 from gradcost.configs import describe, names, read
+from gradcost.configs import path as config_path
 from gradcost.errors import BudgetError, UsageError
 from gradcost.formula import Cost
 from gradcost.graph.rule import Rule
@@ -194,3 +195,13 @@ def test_every_example_is_described() -> None:
     for name in names():
         assert read(name).startswith("# ")
         assert len(describe(name)) > 20
+
+
+def test_the_largest_arrays_of_a_large_network_are_named() -> None:
+    with config_path("deep_mlp") as file:
+        report = gradcost.analyze(file, measure=False)
+    for strategy in report.strategies.values():
+        found = [tensor for _, tensor in strategy.largest(3)]
+        made = [step.makes for layer in strategy.layers for step in layer.row.makers if step.view_of is None]
+        sizes = sorted((buffer.elements for buffer in made if buffer is not None), reverse=True)
+        assert [tensor.elements for tensor in found] == sizes[:3]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nlargest
 from typing import Any
 
 from gradcost.formula import CATEGORIES, Counts, explain
@@ -125,7 +126,7 @@ def _tensors(step: Step, item_bytes: int) -> Iterator[Tensor]:
         return
     stem = buffer.symbol.removesuffix("*")
     if len(columns) > LISTED_BIRTHS:
-        yield Tensor(_grouped(stem, buffer), buffer.shape, buffer.elements, buffer.elements * item_bytes)
+        yield _whole(buffer, item_bytes)
         return
     rows = buffer.elements // columns.width
     for birth, _ in columns:
@@ -133,11 +134,15 @@ def _tensors(step: Step, item_bytes: int) -> Iterator[Tensor]:
         yield Tensor(f"{stem}{birth.symbol}", (*buffer.shape[:-1], *birth.shape), elements, elements * item_bytes)
 
 
-def _grouped(stem: str, buffer: Buffer) -> str:
-    assert buffer.columns is not None
-    births, bits = buffer.columns.births, buffer.columns.bits
-    first, last = births[(bits & -bits).bit_length() - 1], births[bits.bit_length() - 1]
-    return f"{stem}({first.symbol}..{last.symbol})"
+def _whole(buffer: Buffer, item_bytes: int) -> Tensor:
+    """Return an array as one entry, a stack of several Jacobians too."""
+    symbol = buffer.symbol
+    if buffer.columns is not None:
+        births, bits = buffer.columns.births, buffer.columns.bits
+        first, last = births[(bits & -bits).bit_length() - 1], births[bits.bit_length() - 1]
+        span = first.symbol if first is last else f"({first.symbol}..{last.symbol})"
+        symbol = f"{symbol.removesuffix('*')}{span}"
+    return Tensor(symbol, buffer.shape, buffer.elements, buffer.elements * item_bytes)
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,12 @@ class StrategyReport:
     def phase(self, name: str) -> Counts:
         """Return the predicted operations of one phase: primal, push, cotangent, gradient, ..."""
         return sum((layer.counts for layer in self.layers if layer.phase == name), Counts())
+
+    def largest(self, count: int) -> list[tuple[LayerCost, Tensor]]:
+        """Return the largest arrays that are made and where, the largest first; a stack of Jacobians is one of them."""
+        made = ((layer, step.makes) for layer in self.layers for step in layer.row.makers if step.view_of is None)
+        top = nlargest(count, made, key=lambda item: item[1].elements if item[1] else 0)
+        return [(layer, _whole(buffer, layer.item_bytes)) for layer, buffer in top if buffer is not None]
 
     @property
     def recomputed(self) -> Counts:
