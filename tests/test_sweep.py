@@ -125,6 +125,20 @@ def test_lost_tasks_are_handed_out_again_but_not_for_ever() -> None:
         list(sweep(SPEC, AXES, executor=Dying(3)))
 
 
+def test_a_pool_that_loses_a_process_is_said_to_be_broken() -> None:
+    axes = [Axis("batch", tuple(range(1, 4001)))]
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        rows = sweep(SPEC, axes, executor=pool)
+        next(rows)
+        victim = pool.submit(os.getpid)
+        for _ in rows:
+            if victim.done():
+                os.kill(victim.result(), signal.SIGKILL)
+                break
+        with pytest.raises(gradcost.GradcostError, match="the pool of workers broke"):
+            list(rows)
+
+
 @pytest.mark.filterwarnings("default")
 def test_a_dask_cluster_loses_a_worker_and_no_row(net: Path, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")

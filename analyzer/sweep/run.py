@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -120,7 +120,12 @@ def _spread(
     running: dict[Future[list[Row]], tuple[list[tuple[int, dict[str, Value]]], int]] = {}
 
     def hand_out(task: list[tuple[int, dict[str, Value]]], attempt: int) -> None:
-        running[executor.submit(_rows, tree, task, settings)] = task, attempt
+        try:
+            running[executor.submit(_rows, tree, task, settings)] = task, attempt
+        except BrokenExecutor:
+            raise GradcostError(
+                "the pool of workers broke: one was killed, perhaps for lack of memory; use fewer (--jobs) and --resume"
+            ) from None
 
     try:
         for task in islice(tasks, IN_FLIGHT):
