@@ -112,6 +112,12 @@ class Graph:
         """The last node: what the loss reads."""
         return self.nodes[-1]
 
+    @cached_property
+    def last_use(self) -> Mapping[int, int]:
+        """The index of the last node that reads each value; for the output, one past the last node."""
+        last = {source: node.index for node in self.nodes for source in node.sources}
+        return {**last, self.output.index: len(self.nodes)}
+
     @property
     def item_bytes(self) -> int:
         """Bytes of one element."""

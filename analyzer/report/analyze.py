@@ -149,7 +149,7 @@ def analyze(
     if budget is not None and budget < 1:
         raise UsageError(f"budget must be at least one byte, not {budget!r}")
     graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
-    names = _names(strategies, applying(graph))
+    names = chosen(graph, strategies)
     if chunk is None:
         chunk = graph.trained_parameters if graph.jacobian else 1
     work: dict[str, _Work] = {}
@@ -188,9 +188,11 @@ def _target(graph: Graph, reports: Mapping[str, StrategyReport]) -> Target:
     return Target(graph.spec.outputs, graph.spec.wrt, graph.rows, graph.trained_parameters, below)
 
 
-def _names(strategies: Sequence[str] | None, apply: Sequence[str]) -> list[str]:
+def chosen(graph: Graph, strategies: Sequence[str] | None) -> list[str]:
+    """Return the strategies asked for, in their order; None: all that apply. Raises ``UsageError`` for other names."""
+    apply = applying(graph)
     if strategies is None:
-        return list(apply)
+        return apply
     for name in strategies:
         if name not in STRATEGIES:
             raise UsageError(f"unknown strategy {name!r}{nearest(name, STRATEGIES)}")

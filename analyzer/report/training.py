@@ -9,8 +9,8 @@ from typing import Any
 
 from gradcost.errors import UsageError, nearest
 from gradcost.graph import Graph
-from gradcost.report.analyze import load
-from gradcost.strategies import STRATEGIES, Options, applying
+from gradcost.report.analyze import chosen, load
+from gradcost.strategies import STRATEGIES, Options
 from gradcost.strategies.predict import predict
 
 # Numbers kept for each trained parameter: Robbins & Monro 1951; Polyak 1964; Kingma & Ba 2015, algorithm 1 (m and v).
@@ -106,11 +106,3 @@ def training_memory(
         rest = training.total_bytes(network, peak) - parameters - master - state
         found.append(TrainingMemory(name, parameters, master, state, rest))
     return found
-
-
-def chosen(network: Graph, strategies: Sequence[str] | None) -> list[str]:
-    """Return the names asked for, or all that apply. Raises ``UsageError`` for one that is unknown."""
-    for name in strategies or ():
-        if name not in STRATEGIES:
-            raise UsageError(f"unknown strategy {name!r}{nearest(name, STRATEGIES)}")
-    return [name for name in applying(network) if not strategies or name in strategies]

@@ -5,7 +5,7 @@ There is no backward walk: once the output is reached, dL/dW[j] = dL/da[L] . da[
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph, Node
 from gradcost.numerics import np
 from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
+from gradcost.strategies.columns import Columns
 from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
 from gradcost.strategies.reverse import Gradients, add_gradient, new_gradient
@@ -36,20 +37,28 @@ def plan(graph: Graph) -> Plan:
         return born
 
     carried = accumulate_forward(pusher, births)
-    gradients: Gradients = {}
     if graph.jacobian:
         stack = pusher.all_dense(graph.output, carried)
-        for index, (node, name) in owners.items():
-            part = parameter_columns(emitter, node, name, stack, carried.all_columns().place(index))
-            add_gradient(emitter, node, name, part, gradients)
-        return Plan([Segment(emitter.program)], gradients)
+        return Plan([Segment(emitter.program)], jacobian_parts(emitter, owners, stack, carried.all_columns()))
     cotangent = emitter.cotangent()
+    gradients: Gradients = {}
     for index, (node, name) in owners.items():
         contract_parameter(emitter, node, name, cotangent, carried.find(index), gradients)
     return Plan([Segment(emitter.program)], gradients)
 
 
-def parameter_columns(emitter: Emitter, node: Node, name: str, stack: Buffer, span: tuple[int, int]) -> Buffer:
+def jacobian_parts(
+    emitter: Emitter, owners: Mapping[int, tuple[Node, str]], stack: Buffer, columns: Columns
+) -> Gradients:
+    """Emit each parameter's part of the output's Jacobian, from the columns of all births side by side."""
+    gradients: Gradients = {}
+    for index, (node, name) in owners.items():
+        part = _parameter_columns(emitter, node, name, stack, columns.place(index))
+        add_gradient(emitter, node, name, part, gradients)
+    return gradients
+
+
+def _parameter_columns(emitter: Emitter, node: Node, name: str, stack: Buffer, span: tuple[int, int]) -> Buffer:
     """Emit a parameter's part of the output's Jacobian: a view of its columns, or a copy where they are reordered."""
     shape, order = node.op.birth_order(name)
     lead = stack.shape[:-1]

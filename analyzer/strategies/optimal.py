@@ -59,14 +59,12 @@ def plan(graph: Graph) -> Plan:
 
 def split(graph: Graph) -> list[Stage]:
     """Cut a graph's operations where one active value alone crosses to later ones."""
-    last = {source: node.index for node in graph.nodes for source in node.sources}
-    last[graph.output.index] = len(graph.nodes)
     stages: list[Stage] = []
     start, alive = 0, set[int]()
     for node in graph.nodes:
         if node.active:
             alive.add(node.index)
-        alive = {index for index in alive if last[index] > node.index}
+        alive = {index for index in alive if graph.last_use[index] > node.index}
         if alive == {node.index} and node.active:
             stages.append(graph.nodes[start : node.index + 1])
             start = node.index + 1
@@ -203,15 +201,8 @@ class _Maker:
     def bracketed(self, brackets: Product) -> Plan:
         """Emit the products of a chain in which nothing more is differentiated by."""
         found = self._make(brackets)
-        return Plan([Segment(self.emitter.program)], self._parts(found.buffer))
-
-    def _parts(self, stack: Buffer) -> reverse.Gradients:
-        gradients: reverse.Gradients = {}
-        for index, (node, name) in self.owners.items():
-            place = self.columns.place(index)
-            part = forward_jacobian.parameter_columns(self.emitter, node, name, stack, place)
-            reverse.add_gradient(self.emitter, node, name, part, gradients)
-        return gradients
+        parts = forward_jacobian.jacobian_parts(self.emitter, self.owners, found.buffer, self.columns)
+        return Plan([Segment(self.emitter.program)], parts)
 
     def _node(self, place: int) -> Node:
         """Return the node whose value is x_place of the chain behind the cut."""

@@ -94,14 +94,12 @@ def _belongs(node: Node, following: Node) -> bool:
 
 def _crossing(graph: Graph) -> list[int]:
     """Return, for the place behind each node, how many values later nodes still read."""
-    last = {source: node.index for node in graph.nodes for source in node.sources}
-    last[graph.output.index] = len(graph.nodes)
     counts, alive = [], 0
     ends = [0] * (len(graph.nodes) + 1)
     for node in graph.nodes:
         if node.layer is not None:
             alive += 1
-            ends[last[node.index]] += 1
+            ends[graph.last_use[node.index]] += 1
         alive -= ends[node.index]
         counts.append(alive)
     return counts

@@ -9,7 +9,7 @@ from typing import Any
 
 from gradcost.graph import Graph
 from gradcost.report import Training, load
-from gradcost.report.training import chosen
+from gradcost.report.analyze import chosen
 from gradcost.spec.fields import MAX_SIZE
 from gradcost.strategies import STRATEGIES, Options
 from gradcost.strategies.predict import predict
