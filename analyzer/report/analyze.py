@@ -287,6 +287,8 @@ def _strategy_report(graph: Graph, name: str, item: _Work, measured: Measured | 
         layers=tuple(LayerCost(row, graph.item_bytes) for row in item.prediction.rows.values()),
         peak_at=item.prediction.peak_at,
         note=item.plan.note,
+        plan=item.plan,
+        item_bytes=graph.item_bytes,
     )
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from gradcost.formula import CATEGORIES, Counts, explain
 from gradcost.graph import LayerInfo
+from gradcost.report.timeline import Timeline, timeline
 from gradcost.strategies.predict import PredictedRow
-from gradcost.strategies.program import Buffer, Step
+from gradcost.strategies.program import Buffer, Plan, Step
 from gradcost.units import Shape
 
 SCHEMA_VERSION = "1.0"
@@ -136,13 +137,7 @@ def _tensors(step: Step, item_bytes: int) -> Iterator[Tensor]:
 
 def _whole(buffer: Buffer, item_bytes: int) -> Tensor:
     """Return an array as one entry, a stack of several Jacobians too."""
-    symbol = buffer.symbol
-    if buffer.columns is not None:
-        births, bits = buffer.columns.births, buffer.columns.bits
-        first, last = births[(bits & -bits).bit_length() - 1], births[bits.bit_length() - 1]
-        span = first.symbol if first is last else f"({first.symbol}..{last.symbol})"
-        symbol = f"{symbol.removesuffix('*')}{span}"
-    return Tensor(symbol, buffer.shape, buffer.elements, buffer.elements * item_bytes)
+    return Tensor(buffer.name, buffer.shape, buffer.elements, buffer.elements * item_bytes)
 
 
 @dataclass(frozen=True)
@@ -157,6 +152,8 @@ class StrategyReport:
         layers: by layer and phase, in the order of the schedule.
         peak_at: the layer and phase of the predicted peak.
         note: what the strategy chose, or is known to be worth, on this network; often empty.
+        plan: the schedule.
+        item_bytes: of one array element.
     """
 
     exact: bool
@@ -165,7 +162,14 @@ class StrategyReport:
     measured: Measured | None
     layers: tuple[LayerCost, ...]
     peak_at: tuple[str, str]
-    note: str = ""
+    note: str
+    plan: Plan
+    item_bytes: int
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """Which array is alive at which step of a pass."""
+        return timeline(self.plan, self.item_bytes)
 
     def phase(self, name: str) -> Counts:
         """Return the predicted operations of one phase: primal, push, cotangent, gradient, ..."""

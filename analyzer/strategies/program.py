@@ -45,6 +45,16 @@ class Buffer:
         """The number of elements."""
         return prod(self.shape)
 
+    @property
+    def name(self) -> str:
+        """Its symbol, and for a stack of Jacobians from which birth to which: ``da[3]/d(W[1]..b[2])``."""
+        if self.columns is None:
+            return self.symbol
+        births, bits = self.columns.births, self.columns.bits
+        first, last = births[(bits & -bits).bit_length() - 1], births[bits.bit_length() - 1]
+        span = first.symbol if first is last else f"({first.symbol}..{last.symbol})"
+        return f"{self.symbol.removesuffix('*')}{span}"
+
 
 @dataclass(slots=True, eq=False)
 class Step:
