@@ -75,6 +75,13 @@ def format_ratio(numerator: int, denominator: int) -> str:
     return f"{ratio:.1e}x".replace("e+0", "e").replace("e+", "e")
 
 
+def format_seconds(seconds: float) -> str:
+    """Show a duration: ``133 us``, ``1.81 ms``, ``1.5 s``."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
 def exact_ratio(numerator: int, denominator: int) -> float:
     """Divide two integers of any size; ``inf`` where the quotient is beyond a float."""
     if denominator == 0:

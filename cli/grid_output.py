@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from rich.text import Text
 from gradcost.cli.output import check_writable, write_whole
 from gradcost.cli.render import new_table
 from gradcost.errors import UsageError
+from gradcost.export.text import csv_text
 from gradcost.graph import Graph
 from gradcost.report import Training, TrainingMemory
 from gradcost.sweep import Axis, Fit, Row, growth
@@ -113,13 +112,7 @@ def check_output(target: str | None, option: str) -> None:
 
 def write_csv(target: str, axes: Sequence[Axis], rows: Sequence[Row]) -> None:
     """Write a line for each row and strategy; a row with an error has one line, without figures."""
-    records = list(_records(axes, rows))
-    columns = dict.fromkeys(key for record in records for key in record)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    write_whole(target, text.getvalue(), "--csv")
+    write_whole(target, csv_text(list(_records(axes, rows))), "--csv")
 
 
 def _records(axes: Sequence[Axis], rows: Sequence[Row]) -> Iterator[dict[str, Any]]:

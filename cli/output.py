@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from gradcost.errors import UsageError
@@ -21,23 +22,43 @@ def check_writable(target: str, option: str = "--json") -> None:
         raise UsageError(f"{option} {target!r}: the directory {str(folder)!r} cannot be written to")
 
 
-def write_whole(target: str, text: str, option: str = "--json") -> None:
-    """Write ``text`` to a file atomically: another file beside it takes its place when it is complete.
+def check_folder(target: str, option: str) -> None:
+    """Refuse, before any work is done, a folder that could not be written in. Raises ``UsageError``."""
+    path = Path(target)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{option} {target!r} is not a folder; name one for the files")
+    check_writable(str(path / "file") if path.exists() else target, option)
+
+
+def write_folder(target: str, contents: Iterable[tuple[str, bytes]], option: str) -> None:
+    """Write files of these names and contents into a folder, which is made if it is not there."""
+    path = Path(target)
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {target!r} cannot be made: {error.strerror}") from None
+    for name, content in contents:
+        write_whole(str(path / name), content, option)
+
+
+def write_whole(target: str, content: str | bytes, option: str = "--json") -> None:
+    """Write a file atomically: another file beside it takes its place when it is complete.
 
     Raises:
         UsageError: it cannot be written; nothing has changed.
     """
     path = Path(target)
+    data = content.encode() if isinstance(content, str) else content
     try:
         if _is_special(path):
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
             return
         path = path.resolve()
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.chmod(temporary, mode)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gradcost.report import LayerCost, Report, StrategyReport, Tensor
 from gradcost.strategies import STRATEGIES
-from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
+from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_seconds, format_short
 
 TENSOR_ROWS = 24  # of a small network, all tensors are listed
 LARGEST = 3  # of a larger one, these
@@ -125,7 +125,7 @@ def _measured(report: Report) -> Table:
             name,
             Text("NOT as predicted", style="bold red") if name in wrong else "= predicted",
             format_bytes(measured.tracemalloc_peak_bytes),
-            _seconds(measured.seconds),
+            format_seconds(measured.seconds),
             "-" if error is None else f"{error:.1e}" if strategy.exact else "estimate",
         )
     return table
@@ -162,12 +162,6 @@ def _twin(name: str, report: Report) -> str | None:
         if strategy.predicted == own.predicted and schedule(strategy) == schedule(own):
             return earlier
     return None
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.0f} us"
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def _largest(strategy: StrategyReport) -> Text:

@@ -93,12 +93,18 @@ def at(tree: Mapping[str, Any], point: Mapping[str, Value]) -> dict[str, Any]:
     return changed
 
 
+def value_at(tree: Mapping[str, Any], path: str) -> Any:
+    """Return what stands at a place of a spec. Raises ``UsageError`` where there is none."""
+    here: Any = tree
+    for key in path.split("."):
+        here = here[_find(here, key, path)]
+    return here
+
+
 def _set(tree: Any, path: str, value: Value) -> None:
     """Put a value in its place: keys of mappings, names (or positions, from 1) of layers, positions in shapes."""
-    *outer, last = path.split(".")
-    here = tree
-    for key in outer:
-        here = here[_find(here, key, path)]
+    outer, _, last = path.rpartition(".")
+    here = value_at(tree, outer) if outer else tree
     if isinstance(here, dict):
         here[last] = value  # a key that was left out is added; the spec's own check refuses one that it does not know
     else:

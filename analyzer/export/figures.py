@@ -1,0 +1,154 @@
+"""What the plots show, as data: the page draws it in a browser, ``plots`` in matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+from pathlib import Path
+from typing import Any
+
+from gradcost.report import Report, StrategyReport
+from gradcost.sweep import Axis, paths
+from gradcost.sweep.grid import value_at
+from gradcost.sweep.run import Settings, read_tree, sweep
+from gradcost.units import Shape
+
+SHOWN_STEPS = 480  # of a longer schedule, it is divided into as many parts, and the highest step of each is shown
+SHOWN_ARRAYS = 64  # those that hold the most bytes for the most steps; the others are drawn as one
+SHOWN_AXES = 6
+GROWTH_STEPS = 400_000  # schedule steps that may be predicted for growth plots that nobody asked for by name
+BATCHES = (1, 4, 16, 64, 256, 1024)
+DOUBLINGS = range(-3, 4)  # of other sizes, from an eighth to eight times what they are
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A step of a schedule: its number, from 1, layer, phase, and the bytes that are alive during it."""
+
+    number: int
+    layer: str
+    phase: str
+    bytes: int
+    workspace: int
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One array over the instants ``first`` to ``last`` of a figure, both included."""
+
+    name: str
+    shape: Shape
+    bytes: int
+    kind: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFigure:
+    """Memory over the steps of a pass. Bands, workspace and the arrays without a band sum to an instant's bytes."""
+
+    strategy: str
+    passes: int
+    steps: int
+    instants: tuple[Instant, ...]
+    bands: tuple[Band, ...]
+    unshown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One strategy's predicted figures at each value of an axis."""
+
+    strategy: str
+    values: tuple[int, ...]
+    multiplies: tuple[int, ...]
+    peak_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthFigure:
+    """How predicted figures grow with one value of the spec."""
+
+    path: str
+    curves: tuple[Curve, ...]
+
+
+def memory_figure(name: str, strategy: StrategyReport) -> MemoryFigure:
+    """Return the memory of one pass; of a long schedule, the highest step of each of many equal parts."""
+    line = strategy.timeline
+    total = len(line.moments)
+    parts = min(total, SHOWN_STEPS)
+    shown = [
+        max(range(part * total // parts, (part + 1) * total // parts), key=lambda i: line.moments[i].bytes)
+        for part in range(parts)
+    ]
+    bands = []
+    for life in line.lives:
+        alive = [place for place, step in enumerate(shown) if life.first <= step <= life.last]
+        if alive:
+            bands.append(Band(life.name, life.shape, life.bytes, life.kind, alive[0], alive[-1]))
+    largest = nlargest(SHOWN_ARRAYS, bands, key=lambda band: band.bytes * (band.last - band.first + 1))
+    kept = set(map(id, largest))
+    moments = ((step, line.moments[step]) for step in shown)
+    return MemoryFigure(
+        name,
+        line.passes,
+        total,
+        tuple(Instant(step + 1, m.layer, m.phase, m.bytes, m.workspace) for step, m in moments),
+        tuple(band for band in bands if id(band) in kept),
+        len(bands) - len(kept),
+    )
+
+
+def growth_axes(source: str | Path | Mapping[str, Any], report: Report) -> list[Axis]:
+    """Return axes for growth plots, as many as are predicted in seconds: the batch, and sizes about what they are."""
+    tree = read_tree(source)
+    left = GROWTH_STEPS // sum(
+        len(segment.program.steps) for strategy in report.strategies.values() for segment in strategy.plan.segments
+    )
+    found = []
+    for path in paths(source)[:SHOWN_AXES]:
+        values: tuple[int, ...]
+        if path == "batch":
+            values, cost = BATCHES, len(BATCHES)
+        else:
+            here = value_at(tree, path)
+            values = tuple(dict.fromkeys(max(int(here * 2.0**power), 1) for power in DOUBLINGS))
+            cost = -(-sum(values) // here)  # a size such as a depth may lengthen the schedule as much
+        left -= cost
+        if left < 0:
+            break
+        found.append(Axis(path, values))
+    return found
+
+
+def growth_figures(
+    source: str | Path | Mapping[str, Any],
+    axes: Sequence[Axis],
+    settings: Settings,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[GrowthFigure]:
+    """Predict along each axis. Values that make no network are left out, and axes with fewer than two that do.
+
+    Raises:
+        SpecError: the network cannot be used as it stands.
+        UsageError: an axis names a place that is not there.
+    """
+    found = []
+    for done, axis in enumerate(axes):
+        if progress is not None:
+            progress(f"growth along {axis.path}", done, len(axes))
+        rows = [row for row in sweep(source, [axis], settings) if row.strategies]
+        values = [row.set[axis.path] for row in rows]
+        sizes = tuple(value for value in values if isinstance(value, int) and value > 0)
+        if len(sizes) < 2 or len(sizes) < len(values):
+            continue
+        curves = []
+        for name in rows[0].strategies:
+            figures = [row.strategies[name]["predicted"] for row in rows]
+            multiplies, peaks = (tuple(each[key] for each in figures) for key in ("multiplies", "peak_bytes"))
+            curves.append(Curve(name, sizes, multiplies, peaks))
+        found.append(GrowthFigure(axis.path, tuple(curves)))
+    return found

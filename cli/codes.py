@@ -1,0 +1,3 @@
+"""Exit codes."""
+
+OK, WRONG, USAGE, OVER_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130

@@ -1,0 +1,199 @@
+"""The report for others to read: figures, graph layout, page, plots, Markdown, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gradcost
+from gradcost.configs import names
+from gradcost.export import growth_axes, growth_figures, memory_figure, to_csv, to_html, to_markdown
+from gradcost.export.figures import SHOWN_ARRAYS, SHOWN_STEPS
+from gradcost.export.layout import group, lay_out
+from gradcost.export.plots import draw
+from gradcost.sweep import Axis
+from gradcost.sweep.run import PREDICT
+
+HOSTILE = '</script><b>"x" & {{data}} | _'
+TWO_LAYER = Path(__file__).parent.parent / "configs" / "two_layer.yaml"
+
+
+def chain(depth: int) -> dict[str, Any]:
+    body = {"repeat": depth, "name": "body", "layers": [{"name": "up", "type": "dense", "units": 3}]}
+    return {"name": HOSTILE, "input": {"shape": [3]}, "layers": [body, {"type": "dense", "units": 1}], "loss": "mse"}
+
+
+class Outline(HTMLParser):
+    """Follows which tags are open, and keeps what is in the script of the data."""
+
+    VOID = ("meta", "input", "link", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.data = ""
+        self.cells: list[list[str]] = []
+        self._in_data = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.loads += [str(given[key]) for key in ("src", "href") if not str(given.get(key, "#")).startswith("#")]
+        self._in_data = given.get("id") == "data"
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.cells.append([])
+        if tag == "td" and self.cells:
+            self.cells[-1].append(str(given.get("data-sort")))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self._in_data = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_data:
+            self.data += data
+
+
+def test_the_page_holds_all_and_loads_nothing() -> None:
+    report = gradcost.analyze(chain(3), measure=True)
+    growth = growth_figures(chain(3), [Axis("batch", (1, 8)), Axis("layers.body.repeat", (2, 4))], PREDICT)
+    page = to_html(report, growth)
+    outline = Outline()
+    outline.feed(page)
+    outline.close()
+    assert (outline.open, outline.loads) == ([], [])
+    assert page.count("{{data}}") == 2, "the name, in the title and at the head"
+    data = json.loads(outline.data)
+    assert data["strategies"] == list(report.strategies)
+    assert [figure["path"] for figure in data["growth"]] == ["batch", "layers.body.repeat"]
+    for figure in data["memory"]:
+        peak = max(instant[3] for instant in figure["instants"])
+        assert peak == report.strategies[figure["strategy"]].predicted.peak_bytes
+    exact = {float(cells[0]) for cells in outline.cells if cells}
+    assert exact == {float(strategy.predicted.multiplies) for strategy in report.strategies.values()}
+    rows = data["costs"]["reverse"]["rows"]
+    assert sum(row[2][0] for row in rows) == report.strategies["reverse"].predicted.multiplies
+    nodes = {each["name"]: each for each in data["graph"]["nodes"]}
+    assert list(nodes) == ["input", "body.1.up", "body.2.up", "body.3.up", "dense_2", "loss"]
+    assert sum(each["costs"]["reverse"][1] for each in nodes.values() if each["costs"]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_example_has_a_page_without_growth(name: str) -> None:
+    path = next((TWO_LAYER.parent).rglob(f"{name}.yaml"))
+    outline = Outline()
+    outline.feed(to_html(gradcost.analyze(path, measure=False)))
+    outline.close()
+    assert outline.open == []
+    assert len(json.loads(outline.data)["graph"]["nodes"]) <= 162
+
+
+def test_a_long_schedule_keeps_its_peak_and_its_sums() -> None:
+    report = gradcost.analyze(chain(400), measure=False)
+    for name, strategy in report.strategies.items():
+        figure = memory_figure(name, strategy)
+        assert len(figure.instants) <= SHOWN_STEPS
+        assert len(figure.bands) <= SHOWN_ARRAYS
+        assert figure.unshown > 0
+        assert max(instant.bytes for instant in figure.instants) == strategy.predicted.peak_bytes
+        for place, instant in enumerate(figure.instants):
+            shown = sum(band.bytes for band in figure.bands if band.first <= place <= band.last)
+            assert shown + instant.workspace <= instant.bytes
+
+
+def test_growth_along_what_makes_no_network_is_left_out() -> None:
+    spec = {**chain(2), "layers": [*chain(2)["layers"], {"type": "reshape", "shape": [1, 1]}]}
+    axes = [Axis("layers.2.units", (1, 2, 4)), Axis("batch", (1, 2))]
+    (figure,) = growth_figures(spec, axes, PREDICT)
+    assert figure.path == "batch"
+    for curve in figure.curves:
+        for value, multiplies in zip(curve.values, curve.multiplies, strict=True):
+            report = gradcost.analyze(spec, batch=value, measure=False)
+            assert report.strategies[curve.strategy].predicted.multiplies == multiplies
+
+
+def test_default_axes_are_those_that_are_quick() -> None:
+    small, large = ({**chain(depth), "name": "x"} for depth in (2, 2000))
+    assert [axis.path for axis in growth_axes(small, gradcost.analyze(small, measure=False))][:2] == [
+        "batch",
+        "input.shape.1",
+    ]
+    assert growth_axes(large, gradcost.analyze(large, measure=False)) == []
+
+
+@given(st.data())
+def test_layouts_have_no_overlap_and_go_down(data: st.DataObject) -> None:
+    nodes = [f"n{i}" for i in range(data.draw(st.integers(1, 12)))]
+    pairs = [(a, b) for i, a in enumerate(nodes) for b in nodes[i + 1 :]]
+    edges = data.draw(st.lists(st.sampled_from(pairs), max_size=20)) if pairs else []
+    layout = lay_out(nodes, edges)
+    assert list(layout.places) == nodes
+    assert len(set(layout.places.values())) == len(nodes)
+    assert set(layout.edges) == set(edges)
+    for (start, end), route in layout.edges.items():
+        assert (route[0], route[-1]) == (layout.places[start], layout.places[end])
+        assert [row for _, row in route] == list(range(route[0][1], route[-1][1] + 1))
+
+
+def test_deep_networks_are_drawn_by_their_blocks() -> None:
+    layers = [f"stage.{i}.body.{j}.up" for i in range(3) for j in range(4)]
+    assert group(layers, 12) == {name: name for name in layers}
+    assert set(group(layers, 11).values()) == {"stage.0.body", "stage.1.body", "stage.2.body"}
+    assert set(group([*layers, "head"], 2).values()) == {"stage", "head"}
+    flat = group([f"l{i}" for i in range(10)], 4)
+    assert list(dict.fromkeys(flat.values())) == ["l0 .. l2", "l3 .. l5", "l6 .. l8", "l9"]
+
+
+def test_markdown_is_one_table_whatever_the_name() -> None:
+    report = gradcost.analyze(chain(1), measure=True)
+    lines = to_markdown(report).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + len(report.strategies)
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {9}
+    assert "**`reverse`**" in table[2]
+    assert "= predicted" in table[2]
+    assert lines[0] == '### \\</script\\>\\<b\\>"x" & {{data}} \\| \\_'
+
+
+def test_csv_has_every_figure_exactly() -> None:
+    report = gradcost.analyze(TWO_LAYER, strategies=["reverse", "forward_jvp"], measure=True)
+    rows = list(csv.DictReader(io.StringIO(to_csv(report))))
+    assert [row["strategy"] for row in rows] == ["reverse", "forward_jvp"]
+    for row in rows:
+        strategy = report.strategies[row["strategy"]]
+        assert strategy.measured is not None
+        assert {key: int(row[f"predicted_{key}"]) for key in strategy.predicted.to_dict()} == (
+            strategy.predicted.to_dict()
+        )
+        assert float(row["measured_seconds"]) == strategy.measured.seconds
+
+
+def test_plots_are_whole_and_the_same_each_time() -> None:
+    pytest.importorskip("matplotlib")
+    report = gradcost.analyze(chain(2), measure=False, strategies=["reverse", "forward_jacobian"])
+    memory = [memory_figure(name, strategy) for name, strategy in report.strategies.items()]
+    growth = growth_figures(chain(2), [Axis("batch", (1, 8))], PREDICT)
+    files = dict(draw(memory, growth, "svg"))
+    assert sorted(files) == [
+        "growth-batch-multiplies.svg",
+        "growth-batch-peak_bytes.svg",
+        "memory-forward_jacobian.svg",
+        "memory-reverse.svg",
+    ]
+    for content in files.values():
+        assert ElementTree.fromstring(content).tag.endswith("svg")
+    assert b"at the peak" in files["memory-reverse.svg"]
+    assert files == dict(draw(memory, growth, "svg"))
+    assert all(content.startswith(b"\x89PNG") for _, content in draw(memory, growth, "png"))
