@@ -14,6 +14,7 @@ from gradcost.cli.compare import compare, diff
 from gradcost.cli.crossover import crossover
 from gradcost.cli.memory import fit, memory
 from gradcost.cli.sweep import sweep
+from gradcost.cli.trace import trace
 from gradcost.errors import BudgetError, GradcostError
 from gradcost.version import __version__
 
@@ -59,7 +60,7 @@ def configs(name: str | None) -> None:
         click.echo(f"{each:20} {describe(each)}")
 
 
-for command in (analyze, compare, crossover, diff, fit, memory, sweep):
+for command in (analyze, compare, crossover, diff, fit, memory, sweep, trace):
     commands.add_command(command)
 
 

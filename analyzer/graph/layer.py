@@ -146,17 +146,17 @@ class Elementwise(Layer):
         """Take the shape of both ends."""
         super().__init__((shape,), shape)
 
-    @rule("d", products="B*N*K")
+    @rule("d", says="{d} * {g}", products="B*N*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: out = d * t; ``out`` may be ``t``."""
         np.multiply(t, at.d[..., None], out=out)
 
-    @rule("d", products="B*N*r")
+    @rule("d", says="{d} * {g}", products="B*N*r")
     def jvp_compact(self, at: At, c: Array, out: Array) -> None:
         """Push a compact Jacobian, which stays compact: out = d * c."""
         np.multiply(c, at.d[..., None], out=out)
 
-    @rule("d", products="B*N")
+    @rule("d", says="{d} * {g}", products="B*N")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: out = d * g; ``out`` may be ``g``."""
         np.multiply(g, at.d, out=out)

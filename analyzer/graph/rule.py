@@ -17,17 +17,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a method reads (by the names of ``At``) and what it costs."""
+    """What a method reads (by the names of ``At``), what it costs, and how it is written in an equation."""
 
     reads: tuple[str, ...]
     cost: Cost
+    says: str | None = None
 
 
-def rule(*reads: str, **formulas: str) -> Callable[[F], F]:
-    """Attach to a layer's method the arrays that it reads and the closed forms of its cost (see ``Cost``)."""
+def rule(*reads: str, says: str | None = None, **formulas: str) -> Callable[[F], F]:
+    """Attach to a layer's method the arrays that it reads and the closed forms of its cost (see ``Cost``).
+
+    ``says`` is the right side of its equation, with names of what it reads in braces and its argument as ``{g}``; what
+    stands in brackets is left out where the layer has no such parameter.
+    """
 
     def attach(method: F) -> F:
-        method.__dict__["rule"] = Rule(reads, Cost(**formulas))
+        method.__dict__["rule"] = Rule(reads, Cost(**formulas), says)
         return method
 
     return attach

@@ -21,7 +21,7 @@ class Sigmoid(Elementwise):
         """Fill out; exp(-x) may overflow to inf, and 1/inf is the right limit."""
         _sigmoid(at.x, out)
 
-    @rule("y", products="B*N", additions="B*N")
+    @rule("y", says="{y} (1 - {y})", products="B*N", additions="B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out = y (1 - y)."""
         np.subtract(1.0, at.y, out=out)
@@ -36,7 +36,7 @@ class Tanh(Elementwise):
         """Fill out."""
         np.tanh(at.x, out=out)
 
-    @rule("y", products="B*N", additions="B*N")
+    @rule("y", says="1 - {y}^2", products="B*N", additions="B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out = 1 - y^2."""
         np.multiply(at.y, at.y, out=out)
@@ -46,12 +46,12 @@ class Tanh(Elementwise):
 class Relu(Elementwise):
     """y = max(x, 0); d = [y > 0], with d = 0 at the kink."""
 
-    @rule("x", comparisons="B*N")
+    @rule("x", says="max({x}, 0)", comparisons="B*N")
     def primal(self, at: At, out: Array) -> None:
         """Fill out."""
         np.maximum(at.x, 0.0, out=out)
 
-    @rule("y", comparisons="B*N")
+    @rule("y", says="1 where {y} > 0, else 0", comparisons="B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out with 0 and 1."""
         np.greater(at.y, 0.0, out=out)

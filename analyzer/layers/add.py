@@ -20,17 +20,17 @@ class Add(Join):
         """Take the shape of all three."""
         super().__init__((shape, shape), shape)
 
-    @rule("x0", "x1", additions="B*N")
+    @rule("x0", "x1", says="{x0} + {x1}", additions="B*N")
     def primal(self, at: At, out: Array) -> None:
         """Fill out; it may be either input."""
         np.add(at.x0, at.x1, out=out)
 
-    @rule()
+    @rule(says="{g}")
     def jvp_first(self, at: At, index: int, t: Array, out: Array) -> None:
         """Copy the first tangents."""
         np.copyto(out, t)
 
-    @rule(additions="B*N*K")
+    @rule(says="{g}", additions="B*N*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other tangents."""
         np.add(out, t, out=out)

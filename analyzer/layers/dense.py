@@ -36,41 +36,41 @@ class Dense(Layer):
         shape = self.parameters[name]
         return draws.normal(shape, 1 / sqrt(shape[1]) if name == "W" else 0.1)
 
-    @rule("x", "W", "b", macs="B*S*n*m", additions="B*S*n*(m-1) + h*B*S*n")
+    @rule("x", "W", "b", says="{W} {x}[ + {b}]", macs="B*S*n*m", additions="B*S*n*(m-1) + h*B*S*n")
     def primal(self, at: At, out: Array) -> None:
         """Fill out = x W^T + b."""
         np.matmul(at.x, at.W.T, out=out)
         if "b" in self.parameters:
             np.add(out, at.b, out=out)
 
-    @rule("W", macs="B*S*n*m*K", additions="B*S*n*(m-1)*K")
+    @rule("W", says="{W} {g}", macs="B*S*n*m*K", additions="B*S*n*(m-1)*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: out[..., k, K] = sum_i W[k,i] t[..., i, K]."""
         np.matmul(at.W, t, out=out)
 
-    @rule("W", products="B*S*n*m*r")
+    @rule("W", says="{W} {g}", products="B*S*n*m*r")
     def jvp_compact(self, at: At, c: Array, out: Array) -> None:
         """Push a Jacobian that is diagonal in the input's units: a broadcast product and no sum."""
         n, m = at.W.shape
         np.multiply(at.W[:, :, None], c[..., None, :, :], out=out.reshape(*c.shape[:-2], n, m, c.shape[-1]))
 
-    @rule("W", macs="B*S*n*m", additions="B*S*m*(n-1)")
+    @rule("W", says="{W}^T {g}", macs="B*S*n*m", additions="B*S*m*(n-1)")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: out = W^T g."""
         np.matmul(g, at.W, out=out)
 
-    @rule("x", macs="B*S*n*m", additions="n*m*(B*S-1)")
+    @rule("x", says="{g} {x}^T", macs="B*S*n*m", additions="n*m*(B*S-1)")
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dW = sum over samples and positions of g x^T."""
         n, m = out.shape
         np.matmul(g.reshape(-1, n).T, at.x.reshape(-1, m), out=out)
 
-    @rule(additions="n*(B*S-1)")
+    @rule(says="{g}", additions="n*(B*S-1)")
     def vjp_b(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/db = sum over samples and positions of g."""
         np.add.reduce(g.reshape(-1, out.shape[0]), axis=0, out=out)
 
-    @rule("x", macs="B*S*n*m*K", additions="B*S*n*(m-1)*K + B*S*n*K", workspace="B*S*n*K")
+    @rule("x", says="{g} {x}", macs="B*S*n*m*K", additions="B*S*n*(m-1)*K + B*S*n*K", workspace="B*S*n*K")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W: out[..., k, K] += sum_i v[K,k,i] x[..., i], as one matrix product."""
         k, n, m = v.shape
@@ -78,17 +78,17 @@ class Dense(Layer):
         flat = out.reshape(-1, n, k)
         np.add(flat, dot.reshape(k, n, -1).transpose(2, 1, 0), out=flat)
 
-    @rule(additions="B*S*n*K")
+    @rule(says="{g}", additions="B*S*n*K")
     def jvp_b(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of b."""
         np.add(out, v.T, out=out)
 
-    @rule("x")
+    @rule("x", says="{x}^T for each unit")
     def birth_W(self, at: At, shape: Shape) -> Array:
         """Return dy[k]/dW[k,i] = x[i]: the same row for each unit, so a view of x."""
         return np.broadcast_to(at.x[..., None, :], shape)
 
-    @rule("one")
+    @rule("one", says="1 for each unit")
     def birth_b(self, at: At, shape: Shape) -> Array:
         """Return dy[k]/db[k] = 1."""
         return np.broadcast_to(at.one, shape)

@@ -24,6 +24,7 @@ class BinaryCrossEntropy(Loss):
     @rule(
         "y",
         "target",
+        says="-mean(t log {y} + (1 - t) log(1 - {y}))",
         special="2*B*S*n",
         products="2*B*S*n",
         additions="3*B*S*n + (B*S*n-1) + 1",
@@ -42,7 +43,15 @@ class BinaryCrossEntropy(Loss):
         _mean(yes, out, yes.size)
         np.negative(out, out=out)
 
-    @rule("y", "target", products="B*S*n", additions="2*B*S*n", divisions="2*B*S*n", workspace="B*S*n")
+    @rule(
+        "y",
+        "target",
+        says="({y} - t) / ({y} (1 - {y})) / n",
+        products="B*S*n",
+        additions="2*B*S*n",
+        divisions="2*B*S*n",
+        workspace="B*S*n",
+    )
     def cotangent(self, at: At, out: Array) -> None:
         """Fill dL/dy."""
         variance = np.subtract(1.0, at.y)
@@ -64,6 +73,7 @@ class SoftmaxCrossEntropy(Loss):
     @rule(
         "y",
         "target",
+        says="-sum(t log softmax({y})) / n",
         comparisons="B*S*(n-1)",
         special="B*S*n + B*S",
         products="B*S*n",
@@ -86,6 +96,7 @@ class SoftmaxCrossEntropy(Loss):
     @rule(
         "y",
         "target",
+        says="(softmax({y}) - t) / n",
         comparisons="B*S*(n-1)",
         special="B*S*n",
         additions="2*B*S*n + B*S*(n-1)",
@@ -108,14 +119,22 @@ class MeanSquaredError(Loss):
         """Draw normal values."""
         return draws.normal((batch, *self.shape))
 
-    @rule("y", "target", products="B*S*n", additions="B*S*n + (B*S*n-1)", divisions="1", workspace="B*S*n")
+    @rule(
+        "y",
+        "target",
+        says="mean(({y} - t)^2)",
+        products="B*S*n",
+        additions="B*S*n + (B*S*n-1)",
+        divisions="1",
+        workspace="B*S*n",
+    )
     def primal(self, at: At, out: Array) -> None:
         """Fill the loss."""
         error = np.subtract(at.y, at.target)
         np.multiply(error, error, out=error)
         _mean(error, out, error.size)
 
-    @rule("y", "target", products="B*S*n", additions="B*S*n")
+    @rule("y", "target", says="2 ({y} - t) / n", products="B*S*n", additions="B*S*n")
     def cotangent(self, at: At, out: Array) -> None:
         """Fill dL/dy."""
         np.subtract(at.y, at.target, out=out)
@@ -128,12 +147,12 @@ class NoLoss(Loss):
     name = "none"
     needs_target = False
 
-    @rule("y", additions="B*S*n-1")
+    @rule("y", says="the sum of {y}", additions="B*S*n-1")
     def primal(self, at: At, out: Array) -> None:
         """Fill the sum."""
         np.add.reduce(at.y.reshape(1, -1), axis=1, out=out)
 
-    @rule()
+    @rule(says="1")
     def cotangent(self, at: At, out: Array) -> None:
         """Fill ones."""
         out[...] = 1.0

@@ -164,7 +164,7 @@ class Pusher:
 
         size = part.buffer.elements // self.emitter.graph.batch
         term = Term(BIRTH, Dims({"B": self.emitter.graph.batch, "J": size}, {"B": "B", "J": f"J{node.number}"}))
-        self.emitter.program.step(node.label, "birth", run, touches=(stack, part.buffer), term=term)
+        self.emitter.program.step(node.label, "birth", run, touches=(stack, part.buffer), term=term, says="+= {1}")
 
     def new_stack(self, node: Node, columns: Columns) -> Buffer:
         """Return a buffer for dense columns at a node."""
@@ -244,7 +244,7 @@ class Pusher:
         columns, runs = union([part.columns for part in dense])
         stack = self.new_stack(node, columns)
         if layer.clears:
-            emitter.program.step(node.label, self.phase, clear(stack), makes=stack)
+            emitter.program.step(node.label, self.phase, clear(stack), makes=stack, says="0")
         fresh = not layer.clears
         for run in runs:
             for order, (holder, span) in enumerate(run.holders):
@@ -293,7 +293,9 @@ class Pusher:
                     np.copyto(entries, values)
 
         touches = [part.buffer for part in carried.compact] + ([old] if old else [])
-        self.emitter.program.step(node.label, "densify", run, touches=touches, makes=stack)
+        self.emitter.program.step(
+            node.label, "densify", run, touches=touches, makes=stack, says="{all}, zeros written out"
+        )
         return Carried(columns, stack)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradcost.formula import Term
 from gradcost.graph import At, Elementwise, Graph, Layer, Loss, Node, View, rule_of
+from gradcost.strategies import equations
 from gradcost.strategies.program import Arrays, Buffer, Program, nothing
 
 
@@ -97,7 +98,15 @@ class Emitter:
         found = rule_of(loss, method)
         run = _call(getattr(loss, method), {name: operands[name] for name in found.reads}, (), makes, None)
         dims = loss.dims(self.graph.batch, output.number)
-        self.program.step("loss", phase, run, touches=operands.values(), makes=makes, term=Term(found.cost, dims))
+        self.program.step(
+            "loss",
+            phase,
+            run,
+            touches=operands.values(),
+            makes=makes,
+            term=Term(found.cost, dims),
+            says=lambda: equations.of_loss(self.graph, method, found),
+        )
 
     def call(
         self,
@@ -139,9 +148,17 @@ class Emitter:
         bound: Callable[..., None] = getattr(layer, method)
         run = _call(bound, reads, args, out, columns, index=index, arg_columns=arg_columns)
         dims = node.dims.extended(sizes or {}, names or {}) if sizes else node.dims
-        touches = (*reads.values(), *args, *((into,) if into else ()))
+        touches = (*((into,) if into else ()), *reads.values(), *args)
         term = Term(found.cost, dims)
-        self.program.step(node.label, phase, run, touches=touches, makes=makes, term=term, over=over)
+
+        def says() -> str:
+            return equations.of_rule(
+                self.graph, node, method, found, reads, args, out, columns, arg_columns=arg_columns, index=index
+            )
+
+        self.program.step(
+            node.label, phase, run, touches=touches, makes=makes, term=term, over=over, says=says, columns=columns
+        )
 
     def view(self, node: Node, phase: str, base: Buffer, made: Buffer) -> None:
         """Emit ``made`` as ``base`` in another shape."""
@@ -153,6 +170,7 @@ class Emitter:
             touches=(base,),
             makes=made,
             view_of=base,
+            says="{0}" if base.shape == shape else "{0} in another shape",
         )
 
     def birth(self, node: Node, name: str, made: Buffer) -> None:
@@ -161,15 +179,19 @@ class Emitter:
         if hasattr(layer, f"fill_birth_{name}"):
             self.call(node, "birth", f"fill_birth_{name}", makes=made)
             return
-        found = rule_of(layer, f"birth_{name}")
+        method = f"birth_{name}"
+        found = rule_of(layer, method)
         reads = self._reads(node, found.reads, None)
-        bound, shape = getattr(layer, f"birth_{name}"), made.shape
+        bound, shape = getattr(layer, method), made.shape
         (base,) = reads.values()
 
         def run(arrays: Arrays) -> Any:
             return bound(At({key: arrays[buffer] for key, buffer in reads.items()}), shape)
 
-        self.program.step(node.label, "birth", run, touches=(base,), makes=made, view_of=base)
+        def says() -> str:
+            return equations.of_rule(self.graph, node, method, found, reads, (), made, None, None, None)
+
+        self.program.step(node.label, "birth", run, touches=(base,), makes=made, view_of=base, says=says)
 
     def _reads(self, node: Node, names: tuple[str, ...], index: int | None) -> dict[str, Buffer]:
         found = {}

@@ -16,6 +16,7 @@ from gradcost.numerics import Array, np
 from gradcost.strategies.program import Arrays, Buffer, Plan, Step
 
 Gradients = Mapping[tuple[int, str], Array]
+Watch = Callable[[Step, Arrays], None]
 
 
 class Data:
@@ -86,13 +87,15 @@ class Measurement:
     identical: bool
 
 
-def run_plain(plan: Plan, data: Data, progress: Callable[[], None] | None = None) -> Gradients:
-    """Run a plan on plain numpy arrays and return the gradients."""
+def run_plain(
+    plan: Plan, data: Data, progress: Callable[[], None] | None = None, *, watch: Watch | None = None
+) -> Gradients:
+    """Run a plan on plain numpy arrays and return the gradients; ``watch`` is shown each step that was done."""
 
     def empty(shape: tuple[int, ...]) -> Array:
         return np.empty(shape, data.graph.dtype)
 
-    arrays = _run(plan, data, lambda values: values, empty, None, progress)
+    arrays = _run(plan, data, lambda values: values, empty, None, progress, watch=watch)
     return {key: np.asarray(values) for key, values in arrays.items()}
 
 
@@ -153,6 +156,7 @@ def _run(
     progress: Callable[[], None] | None,
     *,
     trace: bool = False,
+    watch: Watch | None = None,
 ) -> dict[tuple[int, str], Any]:
     """Run every pass; arrays of the backend come from ``wrap`` and ``empty`` alone."""
     held: dict[tuple[object, ...] | None, Any] = {}
@@ -178,7 +182,7 @@ def _run(
                             for step in part:
                                 if meter is not None:
                                     meter.enter((step.label, step.phase))
-                                _do(step, arrays, empty)
+                                _do(step, arrays, empty, watch)
                 made = {key: arrays[buffer] for key, buffer in plan.gradients.items()}
                 if progress is not None:
                     progress()
@@ -187,7 +191,7 @@ def _run(
     return made
 
 
-def _do(step: Step, arrays: Arrays, empty: Callable[[tuple[int, ...]], Any]) -> None:
+def _do(step: Step, arrays: Arrays, empty: Callable[[tuple[int, ...]], Any], watch: Watch | None) -> None:
     made = step.makes
     if made is None:
         step.run(arrays)
@@ -196,6 +200,8 @@ def _do(step: Step, arrays: Arrays, empty: Callable[[tuple[int, ...]], Any]) -> 
     else:
         arrays[made] = arrays[step.over[0]] if step.over else empty(made.shape)
         step.run(arrays)
+    if watch is not None:
+        watch(step, arrays)
     for buffer in step.frees:
         del arrays[buffer]
 

@@ -15,6 +15,7 @@ from math import prod
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph, Node
 from gradcost.numerics import np
+from gradcost.strategies import equations
 from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
 from gradcost.strategies.emitter import Emitter
 from gradcost.strategies.forward_jacobian import contract_parameter, parameter_births
@@ -77,6 +78,7 @@ def _birth(pusher: Pusher, node: Node) -> Compact:
         touches=(one,),
         makes=made,
         view_of=one,
+        says="1 on the diagonal",
     )
     return Compact(birth, made, (0, len(node.shape)), 1, None)
 
@@ -97,7 +99,13 @@ def _contract_dense(
         {"B": "B", "N": f"n{output.number}", "n": f"n{node.number}"},
     )
     emitter.program.step(
-        node.label, "contraction", run, touches=(cotangent, stack), makes=delta, term=Term(DENSE, dims)
+        node.label,
+        "contraction",
+        run,
+        touches=(cotangent, stack),
+        makes=delta,
+        term=Term(DENSE, dims),
+        says=lambda: f"{delta.name} = {cotangent.name} . {equations.part(stack, span)}",
     )
 
 

@@ -38,7 +38,10 @@ def plan(graph: Graph, tangents: int = 1) -> Plan:
         sizes = {"K": tangents, "p": size, "v": int(tangents > 1)}
         term = Term(MEAN, Dims(sizes, {"K": "K", "p": f"p{node.number}"}))
         run = _mean(found, direction, gradient)
-        emitter.program.step(node.label, "estimate", run, touches=(found, direction), makes=gradient, term=term)
+        says = "{0} {1}" if tangents == 1 else f"{{0}} {{1}} / {tangents}"
+        emitter.program.step(
+            node.label, "estimate", run, touches=(found, direction), makes=gradient, term=term, says=says
+        )
         gradients[key] = gradient
     ratio = f"{graph.trained_parameters + 1:,}{f' / {tangents:,}' if tangents > 1 else ''}"
     note = f"unbiased; its variance is {ratio} times |dL/dW|^2"

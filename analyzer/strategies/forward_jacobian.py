@@ -12,6 +12,7 @@ from typing import Any
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph, Node
 from gradcost.numerics import np
+from gradcost.strategies import equations
 from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
 from gradcost.strategies.columns import Columns
 from gradcost.strategies.emitter import Emitter
@@ -74,9 +75,11 @@ def _parameter_columns(emitter: Emitter, node: Node, name: str, stack: Buffer, s
         np.copyto(arrays[made].reshape(*lead, *shape).transpose(axes), columns)
 
     if order == tuple(sorted(order)):
-        emitter.program.step(node.label, "jacobian", view, touches=(stack,), makes=made, view_of=stack)
+        emitter.program.step(
+            node.label, "jacobian", view, touches=(stack,), makes=made, view_of=stack, says="columns of {0}"
+        )
     else:
-        emitter.program.step(node.label, "jacobian", copy, touches=(stack,), makes=made)
+        emitter.program.step(node.label, "jacobian", copy, touches=(stack,), makes=made, says="columns of {0}")
     return made
 
 
@@ -112,7 +115,7 @@ def contract_parameter(
         _contract_dense(emitter, node, cotangent, *columns, found)
     if not ordered:
         run = _reorder(found, gradient, shape, order)
-        emitter.program.step(node.label, "contraction", run, touches=(found,), makes=gradient)
+        emitter.program.step(node.label, "contraction", run, touches=(found,), makes=gradient, says="({0})^T")
     add_gradient(emitter, node, name, gradient, gradients)
 
 
@@ -138,7 +141,13 @@ def _contract_dense(
         {"B": "B", "N": f"n{output.number}", "p": _size_name(node, gradient)},
     )
     emitter.program.step(
-        node.label, "contraction", run, touches=(cotangent, stack), makes=gradient, term=Term(DENSE, dims)
+        node.label,
+        "contraction",
+        run,
+        touches=(cotangent, stack),
+        makes=gradient,
+        term=Term(DENSE, dims),
+        says=lambda: f"{gradient.name} = {cotangent.name} . {equations.part(stack, span)}",
     )
 
 

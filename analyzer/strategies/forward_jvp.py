@@ -39,7 +39,8 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
 
     def seed_of(node: Node, name: str) -> Buffer:
         seed = Buffer(f"v:{node.parameter_symbol(name)}", (tangents, *node.op.parameters[name]))
-        program.step(node.label, "seed", _seed(seed, firsts[node.key(name)], program.cursor), makes=seed)
+        run = _seed(seed, firsts[node.key(name)], program.cursor)
+        program.step(node.label, "seed", run, makes=seed, says="1 where its turn is, 0 elsewhere")
         return seed
 
     final = push_tangents(Pusher(emitter, phase="tangent"), tangents, seed_of)
@@ -50,7 +51,7 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
             start = program.cursor.start
             arrays[jacobian][..., start : start + tangents] = arrays[final]
 
-        program.step(graph.output.label, "jacobian", keep, touches=(final, jacobian))
+        program.step(graph.output.label, "jacobian", keep, touches=(jacobian, final), says="column by column {1}")
         return program
     emitter.loss()
     found = directional(emitter, emitter.cotangent(), final)
@@ -60,7 +61,7 @@ def _pass(graph: Graph, tangents: int, total: int) -> Program:
         start = program.cursor.start
         arrays[gradient][start : start + tangents] = arrays[found].reshape(tangents)
 
-    program.step("loss", "contraction", store, touches=(found, gradient))
+    program.step("loss", "contraction", store, touches=(gradient, found), says="entry by entry {1}")
     return program
 
 
@@ -80,7 +81,7 @@ def push_tangents(pusher: Pusher, tangents: int, seed_of: Callable[[Node, str], 
         stack = pusher.push(node).stack
         if stack is None:
             stack = pusher.new_stack(node, columns)
-            emitter.program.step(node.label, "tangent", clear(stack), makes=stack)
+            emitter.program.step(node.label, "tangent", clear(stack), makes=stack, says="0")
         for name in node.own_parameters:
             args = (seed_of(node, name),)
             emitter.call(node, "tangent", f"jvp_{name}", args, into=stack, sizes={"K": tangents}, names={"K": "K"})

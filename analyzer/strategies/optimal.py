@@ -244,7 +244,7 @@ class _Maker:
             for entry in range(size):
                 flat[:, entry, entry] = 1.0
 
-        self.emitter.program.step(node.label, "seed", run, makes=made)
+        self.emitter.program.step(node.label, "seed", run, makes=made, says="1 on the diagonal")
         return _Matrix(made, columns, pusher)
 
     def _times(self, product: Product, left: _Matrix, right: _Matrix) -> _Matrix:
@@ -286,7 +286,8 @@ class _Maker:
                 else:
                     flat[...] = arrays[left.buffer].reshape(batch, rows, -1)[:, row]
 
-            program.step(source.label, "seed", fill, touches=(left.buffer,) if left else (), makes=seed)
+            says = "the next row of {0}" if left else "the next unit vector"
+            program.step(source.label, "seed", fill, touches=(left.buffer,) if left else (), makes=seed, says=says)
             walk = Walk(self.emitter, seed, at=node)
             walk.back(self._between(product.start, at))
             found = walk.reached(target)
@@ -295,7 +296,7 @@ class _Maker:
                 flat = arrays[made].reshape(batch, rows, columns)
                 flat[:, program.cursor.start] = arrays[found].reshape(batch, columns)
 
-            program.step(source.label, "seed", store, touches=(made, found))
+            program.step(source.label, "seed", store, touches=(made, found), says="row by row {1}")
         pusher = Pusher(self.emitter)
         birth = pusher.nothing.with_birth(pusher.give_birth(target.symbol, target.shape))
         return _Matrix(made, birth, pusher)
@@ -327,7 +328,9 @@ class _Maker:
         for index, (node, name) in self.owners.items():
             gradient = reverse.new_gradient(node, name, walk.gradients, keep=walk.keep)
             copy = _part(found, self.columns.place(index), node, name, gradient)
-            self.emitter.program.step(node.label, "contraction", copy, touches=(found,), makes=gradient)
+            self.emitter.program.step(
+                node.label, "contraction", copy, touches=(found,), makes=gradient, says="entries of {0}"
+            )
             reverse.add_gradient(self.emitter, node, name, gradient, walk.gradients)
 
 

@@ -63,12 +63,15 @@ class Step:
     Attributes:
         label: the layer that it belongs to in the report.
         phase: what it is part of: primal, birth, push, cotangent, gradient, ...
-        touches: every buffer that it reads, or writes without making it.
+        touches: every buffer that it reads, or writes without making it; such a one comes first.
         makes: the buffer that comes alive here, if any.
         run: does it, given all live arrays; for a view, returns it.
         term: the closed form of its cost.
         view_of: the buffer that ``makes`` is a view of.
+        says: the right side of its equation, or what returns the equation; ``{0}`` and ``{all}`` stand for what it
+            touches. Empty: the product of those.
         over: operands that ``makes`` may be written over; ``resolve`` leaves the one that dies here, if any.
+        columns: the part of the last axis of what it fills, where it fills a part.
         frees: buffers that die after this step (set by ``resolve``).
         releases: elements given back after this step (set by ``resolve``).
     """
@@ -81,6 +84,8 @@ class Step:
     term: Term
     view_of: Buffer | None = None
     over: tuple[Buffer, ...] = ()
+    says: str | Callable[[], str] = ""
+    columns: tuple[int, int] | None = None
     frees: tuple[Buffer, ...] = ()
     releases: int = 0
 
@@ -130,10 +135,12 @@ class Program:
         term: Term | None = None,
         view_of: Buffer | None = None,
         over: tuple[Buffer, ...] = (),
+        says: str | Callable[[], str] = "",
+        columns: tuple[int, int] | None = None,
     ) -> None:
         """Append a step; ``term`` defaults to one that costs nothing."""
         term = term or NOTHING
-        self.steps.append(Step(label, phase, tuple(touches), makes, run, term, view_of, over))
+        self.steps.append(Step(label, phase, tuple(touches), makes, run, term, view_of, over, says, columns))
 
     @contextmanager
     def loop(self, turns: int) -> Iterator[None]:

@@ -53,14 +53,16 @@ def rows(emitter: Emitter, nodes: Sequence[Node], finish: Callable[[Walk], None]
             arrays[seed][...] = 0.0
             arrays[seed].reshape(-1)[program.cursor.start : program.cursor.start + 1] = 1.0
 
-        program.step(graph.output.label, "seed", unit, makes=seed)
+        program.step(graph.output.label, "seed", unit, makes=seed, says="the next unit vector")
         walk = Walk(emitter, seed, keep=False)
         walk.back(nodes)
         if finish is not None:
             finish(walk)
         for key, gradient in walk.gradients.items():
             run = _store(jacobian[key], gradient, graph.rows, program.cursor)
-            program.step(graph.nodes[key[0]].label, "jacobian", run, touches=(jacobian[key], gradient))
+            program.step(
+                graph.nodes[key[0]].label, "jacobian", run, touches=(jacobian[key], gradient), says="row by row {1}"
+            )
     return Plan([Segment(program)], jacobian)
 
 
@@ -143,7 +145,7 @@ def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, grad
         np.add(arrays[held], arrays[gradient], out=arrays[held])
 
     term = Term(Cost(additions="p"), Dims({"p": gradient.elements}, {"p": f"p{node.number}"}))
-    emitter.program.step(node.label, "gradient", run, touches=(held, gradient), term=term)
+    emitter.program.step(node.label, "gradient", run, touches=(held, gradient), term=term, says="+= {1}")
 
 
 def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
@@ -177,5 +179,7 @@ def _accumulate(emitter: Emitter, source: int, held: Buffer, more: Buffer) -> Bu
 
     size = held.elements // emitter.graph.batch
     term = Term(SUM, Dims({"B": emitter.graph.batch, "N": size}, {"B": "B", "N": f"N{node.number}"}))
-    emitter.program.step(node.label, "cotangent", run, touches=(held, more), makes=total, term=term, over=(held, more))
+    emitter.program.step(
+        node.label, "cotangent", run, touches=(held, more), makes=total, term=term, over=(held, more), says="{0} + {1}"
+    )
     return total

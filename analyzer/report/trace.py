@@ -1,0 +1,154 @@
+"""trace: a run step by step, each step as an equation with its real numbers, for networks small enough to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradcost.errors import UsageError
+from gradcost.graph import Graph
+from gradcost.numerics import Array, np
+from gradcost.report.analyze import chosen, load
+from gradcost.strategies import STRATEGIES, Options
+from gradcost.strategies.equations import equation
+from gradcost.strategies.execute import Data, run_plain
+from gradcost.strategies.predict import predict
+from gradcost.strategies.program import Arrays, Step
+from gradcost.units import Shape, format_count
+
+BOTH_DIRECTIONS = ("forward_jacobian", "reverse")
+MOST_STEPS = 400
+MOST_ELEMENTS = 100_000  # of all arrays together, at the peak
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One step.
+
+    Attributes:
+        layer: that it belongs to.
+        phase: primal, birth, push, cotangent, gradient, ...
+        equation: what it does, in the symbols of the report.
+        shape: of what it makes or adds to, with the batch axis.
+        values: of that, after the step.
+        multiplies: how many it takes.
+    """
+
+    layer: str
+    phase: str
+    equation: str
+    shape: Shape
+    values: Array
+    multiplies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One strategy's run.
+
+    Attributes:
+        strategy: which.
+        given: what it starts from, parameters and data, by symbol.
+        steps: in order; of several passes or turns of a loop, the first.
+        passes: how many passes like it there are.
+        gradients: what comes out, by the parameter's symbol, ``dL/dW[1]`` without ``dL/d``.
+        multiplies: of the whole run.
+    """
+
+    strategy: str
+    given: Mapping[str, Array]
+    steps: tuple[Traced, ...]
+    passes: int
+    gradients: Mapping[str, Array]
+    multiplies: int
+
+
+def trace(
+    source: str | Path | Mapping[str, Any] | Graph,
+    strategies: Sequence[str] = BOTH_DIRECTIONS,
+    *,
+    batch: int | None = None,
+    dtype: str | None = None,
+    wrt: str | None = None,
+    outputs: str | None = None,
+    seed: int = 0,
+) -> list[Trace]:
+    """Run strategies on a small network, and keep every step.
+
+    Args:
+        source: a YAML file, a dict of the same form, or a network from ``load``.
+        strategies: names.
+        batch: see ``load``.
+        dtype: see ``load``.
+        wrt: see ``load``.
+        outputs: see ``load``.
+        seed: of the random parameters and data.
+
+    Raises:
+        SpecError: the spec cannot be used.
+        UsageError: a strategy is unknown or does not apply, or the network is too large to be read step by step.
+    """
+    graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
+    chosen(graph, strategies)
+    data = Data(graph, seed) if graph.parameters <= MOST_ELEMENTS else None
+    return [_trace(graph, name, data) for name in strategies]
+
+
+def _trace(graph: Graph, name: str, data: Data | None) -> Trace:
+    plan = STRATEGIES[name].plan(graph, Options(chunk=graph.trained_parameters if graph.jacobian else 1))
+    prediction = predict(plan)
+    segment = plan.segments[0]
+    if len(segment.program.steps) > MOST_STEPS or prediction.peak_elements > MOST_ELEMENTS or data is None:
+        raise UsageError(
+            f"trace is for networks that can be read step by step; {name} takes "
+            f"{format_count(len(segment.program.steps))} steps over {format_count(prediction.peak_elements)} numbers "
+            f"here (the most are {MOST_STEPS:,} and {MOST_ELEMENTS:,}): make it smaller, or use analyze"
+        )
+    seen: dict[Step, Traced] = {}
+
+    def watch(step: Step, arrays: Arrays) -> None:
+        if step not in seen:
+            text = equation(step)
+            if text is not None:
+                seen[step] = _traced(step, text, arrays)
+
+    given = {b.name: data.of(b) for b in segment.program.initial if b.key and b.key[0] != "one"}
+    gradients = run_plain(plan, data, watch=watch)
+    return Trace(
+        name,
+        {symbol: values for symbol, values in given.items() if values is not None},
+        tuple(seen[step] for step in segment.program.steps if step in seen),
+        segment.passes,
+        {_symbol(graph, key): values for key, values in gradients.items()},
+        prediction.counts.multiplies,
+    )
+
+
+def _traced(step: Step, text: str, arrays: Arrays) -> Traced:
+    filled = step.makes or step.touches[0]
+    start, end = step.columns or (0, filled.shape[-1])
+    values = np.array(arrays[filled][..., start:end])
+    inside = [b for b, (first, last) in filled.columns or () if start <= first and last <= end]
+    if len(inside) == 1:  # one parameter's Jacobian: its columns in the parameter's own axes
+        values = values.reshape(*values.shape[:-1], *inside[0].shape)
+    multiplies = step.term.cost.evaluate(step.term.dims)[0]
+    return Traced(step.label, step.phase, text, values.shape, values, multiplies)
+
+
+def _symbol(graph: Graph, key: tuple[int, str]) -> str:
+    return graph.nodes[key[0]].parameter_symbol(key[1])
+
+
+def disagreement(traces: Sequence[Trace]) -> float:
+    """Return the largest difference between the gradients of several runs."""
+    first, *others = traces
+    return max(
+        (
+            float(np.max(np.abs(first.gradients[key] - other.gradients[key])))
+            for other in others
+            for key in first.gradients
+        ),
+        default=0.0,
+    )
