@@ -27,6 +27,11 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
         ([2, 3, 3], {"size": 3}),
     ],
     "add": [([4], {"from": ["h", "h"]}), ([2, 3], {"from": ["h", "input", "h"]})],
+    "attention": [
+        ([2, 3, 2], {"from": ["h", "input", "h"]}),
+        ([1, 3, 2], {"from": ["h", "h", "input"], "causal": True, "scale": 0.5}),
+        ([2, 2, 1], {"from": ["input", "h", "h"]}),
+    ],
     "avg_pool": [
         ([2, 5, 4], {"kernel": 2}),
         ([2, 5, 5], {"kernel": 3, "stride": 2, "padding": 1}),
@@ -71,7 +76,12 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
     "groupnorm": [([4, 3], {"groups": 2}), ([3, 2, 2], {"groups": 3}), ([4], {"groups": 1}), ([2, 2], {"groups": 1})],
     "gru": [([3, 2], {"units": 2}), ([2, 3], {"units": 2, "sequence": True})],
     "layernorm": [([4], {}), ([2, 3], {"trainable": False})],
-    "lstm": [([3, 2], {"units": 2}), ([2, 2], {"units": 3, "sequence": True, "bias": False})],
+    "lstm": [([3, 2], {"units": 2}), ([2, 2], {"units": 3, "hidden_bias": True})],
+    "matmul": [
+        ([2, 3], {"from": ["h", "input"], "transpose": True}),
+        ([2, 3, 3], {"from": ["input", "h"]}),
+        ([2, 2], {"from": ["h", "h"]}),
+    ],
     "max_pool": [
         ([2, 4, 4], {"kernel": 2}),
         ([2, 5, 4], {"kernel": 3, "stride": 2, "padding": 1}),
@@ -99,6 +109,7 @@ CASES: dict[str, list[tuple[list[int], dict[str, Any]]]] = {
         ([4, 2], {"units": 3}),
         ([3, 2], {"units": 2, "sequence": True, "activation": "relu"}),
         ([1, 2], {"units": 2, "bias": False}),
+        ([3, 2], {"units": 2, "hidden_bias": True}),
     ],
     "scale": [([4], {"factor": -2.5})],
     "slice": [([4], {"start": 1, "stop": 3}), ([2, 3], {"axis": 1, "start": 2}), ([3, 2, 2], {"stop": 2})],

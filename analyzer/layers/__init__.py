@@ -6,7 +6,7 @@ from gradcost.graph import LayerType, Loss
 from gradcost.layers.activations import ACTIVATION
 from gradcost.layers.adaptive_pool import ADAPTIVE_AVG_POOL
 from gradcost.layers.add import ADD
-from gradcost.layers.attention import MULTI_HEAD_ATTENTION
+from gradcost.layers.attention import ATTENTION, MATMUL, MULTI_HEAD_ATTENTION
 from gradcost.layers.batchnorm import BATCHNORM
 from gradcost.layers.concat import CONCAT
 from gradcost.layers.conv import CONV1D, CONV2D
@@ -32,6 +32,7 @@ _TYPES = (
     ACTIVATION,
     ADAPTIVE_AVG_POOL,
     ADD,
+    ATTENTION,
     AVG_POOL,
     BATCHNORM,
     CLASS_TOKEN,
@@ -48,6 +49,7 @@ _TYPES = (
     GRU,
     LAYERNORM,
     LSTM,
+    MATMUL,
     MAX_POOL,
     MEAN,
     MULTIPLY,

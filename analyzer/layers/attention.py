@@ -12,7 +12,7 @@ from gradcost.layers.scale import Scale
 from gradcost.layers.softmax import Softmax, softmax
 from gradcost.layers.views import Reshape
 from gradcost.numerics import Array, np
-from gradcost.spec.fields import Bool, Int
+from gradcost.spec.fields import Bool, Float, Int
 from gradcost.units import Shape
 
 
@@ -186,21 +186,50 @@ def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any])
         split = builder.add(Reshape(flat.shape, (flat.shape[0], count, size)), flat, letter="s")
         return builder.add(Permute(split.shape, (1, 0, 2)), split, letter="s")
 
-    # Heads that share keys stand as further rows of one: (groups, heads/groups * rows, size).
-    grouped = (groups, heads // groups * rows, size)
-    q = project(query, heads)
-    q = builder.add(Reshape(q.shape, grouped), q, letter="s")
-    q = builder.add(Scale(q.shape, 1 / sqrt(size)), q, letter="s")
-    k, v = project(memory, groups), project(memory, groups)
-    scores = builder.add(Scores(q.shape, k.shape), q, k, letter="s")
-    weights = builder.add((CausalSoftmax if causal else Softmax)(scores.shape), scores, letter="s")
-    mixed = builder.add(Weighted(weights.shape, v.shape), weights, v, letter="s")
-    mixed = builder.add(Reshape(mixed.shape, (heads, rows, size)), mixed, letter="s")
+    q, k, v = project(query, heads), project(memory, groups), project(memory, groups)
+    mixed = _attend(builder, q, k, v, causal, 1 / sqrt(size))
     mixed = builder.add(Permute(mixed.shape, (1, 0, 2)), mixed, letter="s")
     mixed = builder.add(Reshape(mixed.shape, (rows, heads * size)), mixed, letter="s")
     return builder.add(Dense(mixed.shape, units, options["bias"]), mixed)
 
 
+def _attend(builder: Builder, q: Node, k: Node, v: Node, causal: bool, scale: float, *, letter: str = "s") -> Node:
+    """Add softmax(scale q k^T) v, for q (H, m, d), k (G, n, d), v (G, n, e); returns (H, m, e)."""
+    (heads, rows, size), (groups, _, _) = q.shape, k.shape
+    # Heads that share keys stand as further rows of one: (groups, heads/groups * rows, size).
+    q = builder.add(Reshape(q.shape, (groups, heads // groups * rows, size)), q, letter="s")
+    q = builder.add(Scale(q.shape, scale), q, letter="s")
+    scores = builder.add(Scores(q.shape, k.shape), q, k, letter="s")
+    weights = builder.add((CausalSoftmax if causal else Softmax)(scores.shape), scores, letter="s")
+    mixed = builder.add(Weighted(weights.shape, v.shape), weights, v, letter="s")
+    return builder.add(Reshape(mixed.shape, (heads, rows, v.shape[-1])), mixed, letter=letter)
+
+
+def _build_attention(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
+    q, k, v = (source.shape for source in sources)
+    fits = len(q) == len(k) == len(v) == 3 and q[2] == k[2] and k[:2] == v[:2] and q[0] % k[0] == 0
+    if not fits:
+        shown = ", ".join(str(list(shape)) for shape in (q, k, v))
+        raise builder.error(
+            f"attention reads queries [heads, positions, units], keys and values that fit them, not {shown}"
+        )
+    if options["causal"] and q[1] != k[1]:
+        raise builder.error(f"causal needs as many positions to look from ({q[1]}) as to look at ({k[1]})")
+    scale = 1 / sqrt(q[2]) if options["scale"] is None else options["scale"]
+    return _attend(builder, *sources, options["causal"], scale, letter="a")
+
+
+def _build_matmul(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
+    first, second = (source.shape for source in sources)
+    inner = second[-1:] if options["transpose"] else second[-2:-1]
+    if len(first) != len(second) or len(first) < 2 or first[:-2] != second[:-2] or first[-1:] != inner:
+        shown = " and ".join(str(list(shape)) for shape in (first, second))
+        raise builder.error(f"matmul cannot multiply {shown}; the last axis of the one must meet that of the other")
+    return builder.add((Scores if options["transpose"] else Weighted)(first, second), *sources)
+
+
+ATTENTION = LayerType("attention", {"causal": Bool(False), "scale": Float(None)}, _build_attention, inputs=(3, 3))
+MATMUL = LayerType("matmul", {"transpose": Bool(False)}, _build_matmul, inputs=(2, 2))
 MULTI_HEAD_ATTENTION = LayerType(
     "multi_head_attention",
     {

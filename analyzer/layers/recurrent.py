@@ -88,23 +88,23 @@ class _Steps:
 
 
 def _rnn(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
-    steps = _Steps(builder, options)
+    steps, hidden = _Steps(builder, options), options["hidden_bias"]
 
     def cell(x: Node, state: list[Node]) -> list[Node]:
         """h' = f(W x + b + U h) (Elman 1990)."""
-        z = steps.plus(steps.project(x, "", 1, bias=steps.bias), steps.project(state[0], ",h", 1, bias=False), "z")
+        z = steps.plus(steps.project(x, "", 1, bias=steps.bias), steps.project(state[0], ",h", 1, bias=hidden), "z")
         return [activate(builder, z, options["activation"], step=steps.step)]
 
     return steps.run(_sequence(builder, sources), options["sequence"], 1, cell)
 
 
 def _lstm(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
-    steps = _Steps(builder, options)
+    steps, hidden = _Steps(builder, options), options["hidden_bias"]
 
     def cell(x: Node, state: list[Node]) -> list[Node]:
         """c' = f c + i g, h' = o tanh c' (Hochreiter & Schmidhuber 1997; Gers et al. 2000)."""
         h, c = state
-        z = steps.plus(steps.project(x, "", 4, bias=steps.bias), steps.project(h, ",h", 4, bias=False), "z")
+        z = steps.plus(steps.project(x, "", 4, bias=steps.bias), steps.project(h, ",h", 4, bias=hidden), "z")
         i, f, o = (steps.sigmoid(steps.gate(z, index)) for index in (0, 1, 3))
         g = steps.tanh(steps.gate(z, 2))
         c = steps.plus(steps.times(f, c), steps.times(i, g), "c")
@@ -137,6 +137,9 @@ def _sequence(builder: Builder, sources: tuple[Node, ...]) -> Node:
 
 
 _FIELDS = {"units": Int(), "bias": Bool(True), "sequence": Bool(False)}
-RNN = LayerType("rnn", {**_FIELDS, "activation": Choice("tanh", ("tanh", "relu", "sigmoid", "identity"))}, _rnn)
-LSTM = LayerType("lstm", _FIELDS, _lstm)
+_HIDDEN = {"hidden_bias": Bool(False)}  # a second bias, behind U h, as PyTorch and ONNX have it; gru needs it
+RNN = LayerType(
+    "rnn", {**_FIELDS, **_HIDDEN, "activation": Choice("tanh", ("tanh", "relu", "sigmoid", "identity"))}, _rnn
+)
+LSTM = LayerType("lstm", {**_FIELDS, **_HIDDEN}, _lstm)
 GRU = LayerType("gru", _FIELDS, _gru)
