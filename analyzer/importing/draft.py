@@ -1,0 +1,284 @@
+"""A spec in the making: layers are added one after the other, as the operations of a framework are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+from gradcost.importing.axes import Atom, UnsupportedError, Value, fresh
+from gradcost.units import Shape
+
+FUSABLE = ("dense", "conv1d", "conv2d", "conv_transpose2d", "batchnorm")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One layer of the spec: its name, type, sources by name, and options."""
+
+    name: str
+    type: str
+    sources: list[str]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Draft:
+    """The spec so far.
+
+    Attributes:
+        name: of the network.
+        dtype: float32 or float64.
+        batch: the atom of the batch axis.
+        inputs: shapes, without the batch axis.
+        vocabularies: of inputs that hold tokens.
+        entries: the layers.
+        notes: what the spec says a little differently.
+        owners: which layer has a parameter, by whatever identifies it in the framework.
+    """
+
+    name: str
+    dtype: str
+    batch: Atom
+    inputs: dict[str, Shape] = field(default_factory=dict)
+    vocabularies: dict[str, int] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    owners: dict[object, str] = field(default_factory=dict)
+
+    def input(self, name: str, sizes: Sequence[int]) -> Value:
+        """Add an input whose first axis is the batch."""
+        if not sizes or sizes[0] != self.batch.size:
+            raise UnsupportedError(f"the input {name!r} of shape {list(sizes)} must have the batch as its first axis")
+        shape = tuple(sizes[1:]) or (1,)
+        name = self._unique(name)
+        self.inputs[name] = shape
+        value = fresh(name, shape, self.batch)
+        return value if len(sizes) > 1 else value.without_axis(1)
+
+    def note(self, text: str) -> None:
+        """Remember, once, what is said a little differently."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def add(self, name: str, kind: str, sources: Sequence[Value], **options: Any) -> str:
+        """Add a layer and return its name; options that are None are left out."""
+        given = {key: value for key, value in options.items() if value is not None}
+        entry = Entry(self._unique(name), kind, [source.layer for source in sources], given)
+        self.entries.append(entry)
+        return entry.name
+
+    def own(self, layer: str, parameters: Mapping[object, Shape], trainable: bool) -> None:
+        """Note whose parameters a layer has: its own, or those of the layer that has the first of them already."""
+        entry = next(entry for entry in reversed(self.entries) if entry.name == layer)
+        holders = {self.owners.get(key) for key in parameters}
+        if len(holders) > 1 and holders != {None}:
+            others = holders - {None}
+            if len(others) > 1:
+                raise UnsupportedError("it shares parameters with several layers")
+        holder = next((holder for holder in holders if holder is not None), None)
+        if holder is not None:
+            entry.options["share"] = holder
+        elif not trainable:
+            entry.options["trainable"] = False
+        for key in parameters:
+            self.owners.setdefault(key, layer)
+
+    # ---- values as layers read them ----
+
+    def laid_out(self, value: Value, name: str) -> Value:
+        """Return a value whose layer has the shape and order of the tensor, adding reshape and permute as needed."""
+        order, shape = value.plain, value.own_shape or (1,)
+        if order != value.stored:
+            runs = _runs(value.stored, order)
+            value = self._shaped(value, tuple(prod(atom.size for atom in run) for run in runs), name)
+            ranked = sorted(range(len(runs)), key=lambda place: order.index(runs[place][0]))
+            layer = self.add(f"{name}_permute", "permute", [value], order=ranked)
+            value = replace(value, layer=layer, shape=tuple(value.shape[axis] for axis in ranked), stored=order)
+        return self._shaped(value, shape, name)
+
+    def _shaped(self, value: Value, shape: Shape, name: str) -> Value:
+        if value.shape == shape:
+            return value
+        if len(shape) == 1:
+            return replace(value, layer=self.add(f"{name}_flatten", "flatten", [value]), shape=shape)
+        return replace(value, layer=self.add(f"{name}_reshape", "reshape", [value], shape=list(shape)), shape=shape)
+
+    def last(self, value: Value, name: str) -> Value:
+        """Return a value whose layer has the tensor's last axis last; the others may be in another order."""
+        axis = value.axes[-1]
+        if any(atom.batch for atom in axis):
+            raise UnsupportedError("it works along the batch axis")
+        size = prod(atom.size for atom in axis)
+        there = value.stored[len(value.stored) - len(axis) :] == axis if axis else True
+        if there and value.shape[-1] == size:
+            return value
+        return self.laid_out(value, name)
+
+    def with_last(self, value: Value, layer: str, size: int) -> Value:
+        """Return what a layer makes of a value from ``last``: the same but for the size of the last axis."""
+        count = len(value.axes[-1])
+        new = (Atom(size),) if size > 1 else ()
+        stored = (*value.stored[: len(value.stored) - count], *new)
+        return Value(layer, (*value.shape[:-1], size), stored, (*value.axes[:-1], new))
+
+    # ---- operations that several frameworks have ----
+
+    def dense(self, name: str, value: Value, units: int, *, bias: bool) -> Value:
+        """Add a dense layer over the last axis."""
+        value = self.last(value, name)
+        layer = self.add(name, "dense", [value], units=units, bias=None if bias else False)
+        return self.with_last(value, layer, units)
+
+    def over_last(self, name: str, kind: str, value: Value, **options: Any) -> Value:
+        """Add a layer that keeps the shape and works along the last axis."""
+        value = self.last(value, name)
+        return replace(value, layer=self.add(name, kind, [value], **options))
+
+    def elementwise(self, name: str, kind: str, value: Value, **options: Any) -> Value:
+        """Add a layer that treats each element alike, however its axes are seen."""
+        return replace(value, layer=self.add(name, kind, [value], **options))
+
+    def channels_first(self, name: str, value: Value, rank: int | None = None) -> Value:
+        """Return a value as [channels, ...] behind the batch; ``rank`` counts those axes."""
+        value = self.laid_out(value, name)
+        if value.batch_axis not in (0, None) or (rank is not None and len(value.own_shape) != rank):
+            raise UnsupportedError(
+                f"it reads a tensor of shape {list(value.sizes)}, with the batch elsewhere than in front"
+            )
+        return value
+
+    def geometry(self, name: str, kind: str, value: Value, sizes: Sequence[int], **options: Any) -> Value:
+        """Add a layer that reads [channels, ...] and makes a tensor of the sizes, the batch first."""
+        layer = self.add(name, kind, [value], **options)
+        return fresh(layer, tuple(sizes[1:]), self.batch)
+
+    def channelwise(self, name: str, kind: str, value: Value, **options: Any) -> Value:
+        """Add a norm over channels, the shape kept."""
+        value = self.channels_first(name, value)
+        return replace(value, layer=self.add(name, kind, [value], **options))
+
+    def join(self, name: str, kind: str, values: Sequence[Value]) -> Value:
+        """Add or multiply tensors of one shape; ``multiply`` also takes a gate whose other axes have size 1."""
+        first, *others = values
+        if any(first.batch_axis != other.batch_axis for other in others):
+            raise UnsupportedError("the batch is on different axes of its inputs")
+        if all(value.sizes == first.sizes for value in others):
+            laid = [self.laid_out(value, name) for value in values]
+            return replace(laid[0], layer=self.add(name, kind, laid))
+        if kind == "multiply" and len(values) == 2 and len(first.axes) == len(others[0].axes):
+            value, gate = sorted(values, key=lambda each: -prod(each.sizes))
+            kept = [size for size in gate.own_shape if size > 1]
+            if value.own_shape[: len(kept)] == tuple(kept) and len(kept) == len(gate.plain):
+                value, gate = self.laid_out(value, name), self._shaped(self.laid_out(gate, name), tuple(kept), name)
+                return replace(value, layer=self.add(name, kind, [value, gate]))
+        shown = " and ".join(str(list(value.sizes)) for value in values)
+        raise UnsupportedError(f"it broadcasts {shown}")
+
+    def concat(self, name: str, values: Sequence[Value], axis: int) -> Value:
+        """Join tensors along an axis."""
+        place = values[0].position(axis)
+        laid = [self.laid_out(value, name) for value in values]
+        layer = self.add(name, "concat", laid, axis=place)
+        sizes = list(laid[0].own_shape)
+        sizes[place] = sum(value.own_shape[place] for value in laid)
+        return fresh(layer, tuple(sizes), self.batch, laid[0].batch_axis or 0)
+
+    def slice(self, name: str, value: Value, axis: int, start: int, stop: int) -> Value:
+        """Take a part of an axis: straight from the stored layer where the axis is a piece of that, else laid out."""
+        axis %= len(value.axes)
+        if (start, stop) == (0, value.sizes[axis]):
+            return value
+        value.position(axis)  # not the batch
+        atoms, size = value.axes[axis], stop - start
+        if len(atoms) != 1 or atoms[0] not in value.stored:
+            value = self.laid_out(value, name)
+            place = value.position(axis)
+            layer = self.add(name, "slice", [value], axis=place, start=start or None, stop=stop)
+            sizes = (*value.own_shape[:place], size, *value.own_shape[place + 1 :])
+            return fresh(layer, sizes, self.batch, value.batch_axis or 0)
+        (old,) = atoms
+        place = _axis_of(value, old)
+        if place is None:
+            value = self._shaped(value, tuple(atom.size for atom in value.stored), name)
+            place = value.stored.index(old)
+        layer = self.add(name, "slice", [value], axis=place, start=start or None, stop=stop)
+        new = (Atom(size),) if size > 1 else ()
+        stored = tuple(atom for each in value.stored for atom in (new if each is old else (each,)))
+        axes = tuple(new if each == axis else atoms for each, atoms in enumerate(value.axes))
+        return Value(layer, (*value.shape[:place], size, *value.shape[place + 1 :]), stored, axes)
+
+    def mean(self, name: str, value: Value, axes: Sequence[int], *, keep: bool) -> Value:
+        """Take means over axes: of all positions behind the channels at once, else axis by axis."""
+        count = len(value.axes)
+        places = sorted(axis % count for axis in axes)
+        value = self.laid_out(value, name)
+        own = sorted(value.position(axis) for axis in places)
+        if own == list(range(1, len(value.own_shape))) and len(own) > 1:
+            layer = self.add(name, "global_avg_pool", [value])
+            made = fresh(layer, value.own_shape[:1], self.batch, value.batch_axis or 0)
+        elif len(own) == 1 and len(value.own_shape) > 1:
+            layer = self.add(name, "mean", [value], axis=own[0])
+            made = fresh(
+                layer, tuple(size for axis, size in enumerate(value.own_shape) if axis != own[0]), self.batch, 0
+            )
+        else:
+            raise UnsupportedError(f"it takes the mean over the axes {places} of {list(value.sizes)}")
+        for place in places if keep else ():
+            made = made.with_axis(place)
+        return made
+
+    def attention(self, name: str, q: Value, k: Value, v: Value, *, causal: bool, scale: float | None) -> Value:
+        """Add scaled dot-product attention over [batch, heads, positions, units]."""
+        laid = [self.channels_first(name, each, 3) for each in (q, k, v)]
+        layer = self.add(name, "attention", laid, causal=causal or None, scale=scale)
+        heads, rows, _ = laid[0].own_shape
+        return fresh(layer, (heads, rows, laid[2].own_shape[-1]), self.batch)
+
+    def matmul(self, name: str, a: Value, b: Value) -> Value:
+        """Multiply two tensors of one network, sample by sample."""
+        turned = b.swapped(-1, -2)
+        transpose = turned.plain == turned.stored != b.plain
+        laid = [self.laid_out(a, name), self.laid_out(turned if transpose else b, name)]
+        if laid[0].batch_axis not in (0, None) or len(laid[0].own_shape) != len(laid[1].own_shape):
+            raise UnsupportedError(f"it multiplies {list(a.sizes)} and {list(b.sizes)}")
+        layer = self.add(name, "matmul", laid, transpose=transpose or None)
+        return fresh(layer, (*laid[0].own_shape[:-1], b.sizes[-1]), self.batch)
+
+    def _unique(self, name: str) -> str:
+        """Return a name that a spec may have, and that nobody has yet."""
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "layer"
+        name = (name if re.match(r"[A-Za-z_]", name) else f"n{name}")[-56:].lstrip("-")
+        name = name if re.match(r"[A-Za-z_]", name) else f"n{name}"
+        taken = {entry.name for entry in self.entries} | set(self.inputs)
+        found, number = name, 2
+        while found in taken:
+            found, number = f"{name}_{number}", number + 1
+        return found
+
+
+def _runs(stored: tuple[Atom, ...], order: tuple[Atom, ...]) -> list[tuple[Atom, ...]]:
+    """Divide stored atoms into runs that stay together in another order."""
+    runs: list[list[Atom]] = []
+    for atom in stored:
+        place = order.index(atom)
+        if runs and place and order[place - 1] is runs[-1][-1]:
+            runs[-1].append(atom)
+        else:
+            runs.append([atom])
+    return [tuple(run) for run in runs]
+
+
+def _axis_of(value: Value, wanted: Atom) -> int | None:
+    """Return the axis of the layer's own shape that is this atom and nothing else; None where it is in a larger one."""
+    left = list(value.stored)
+    for axis, size in enumerate(value.shape):
+        if size == 1:
+            continue
+        if left[0] is wanted and wanted.size == size:
+            return axis
+        while size > 1:
+            size //= left.pop(0).size
+    return None
