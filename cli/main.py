@@ -12,6 +12,7 @@ from gradcost.cli.analyze import analyze
 from gradcost.cli.codes import INTERRUPTED, OK, OVER_BUDGET, USAGE
 from gradcost.cli.compare import compare, diff
 from gradcost.cli.crossover import crossover
+from gradcost.cli.imports import import_model
 from gradcost.cli.memory import fit, memory
 from gradcost.cli.sweep import sweep
 from gradcost.cli.trace import trace
@@ -60,7 +61,7 @@ def configs(name: str | None) -> None:
         click.echo(f"{each:20} {describe(each)}")
 
 
-for command in (analyze, compare, crossover, diff, fit, memory, sweep, trace):
+for command in (analyze, compare, crossover, diff, fit, import_model, memory, sweep, trace):
     commands.add_command(command)
 
 

@@ -47,6 +47,7 @@ class Draft:
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     owners: dict[object, str] = field(default_factory=dict)
+    _moved: dict[tuple[str, str, Shape], str] = field(default_factory=dict)  # views that were made already
 
     def input(self, name: str, sizes: Sequence[int]) -> Value:
         """Add an input whose first axis is the batch."""
@@ -88,25 +89,32 @@ class Draft:
 
     # ---- values as layers read them ----
 
-    def laid_out(self, value: Value, name: str) -> Value:
+    def laid_out(self, value: Value) -> Value:
         """Return a value whose layer has the shape and order of the tensor, adding reshape and permute as needed."""
         order, shape = value.plain, value.own_shape or (1,)
         if order != value.stored:
             runs = _runs(value.stored, order)
-            value = self._shaped(value, tuple(prod(atom.size for atom in run) for run in runs), name)
+            value = self._shaped(value, tuple(prod(atom.size for atom in run) for run in runs))
             ranked = sorted(range(len(runs)), key=lambda place: order.index(runs[place][0]))
-            layer = self.add(f"{name}_permute", "permute", [value], order=ranked)
+            layer = self._view(value, "permute", tuple(ranked), order=ranked)
             value = replace(value, layer=layer, shape=tuple(value.shape[axis] for axis in ranked), stored=order)
-        return self._shaped(value, shape, name)
+        return self._shaped(value, shape)
 
-    def _shaped(self, value: Value, shape: Shape, name: str) -> Value:
+    def _shaped(self, value: Value, shape: Shape) -> Value:
         if value.shape == shape:
             return value
         if len(shape) == 1:
-            return replace(value, layer=self.add(f"{name}_flatten", "flatten", [value]), shape=shape)
-        return replace(value, layer=self.add(f"{name}_reshape", "reshape", [value], shape=list(shape)), shape=shape)
+            return replace(value, layer=self._view(value, "flatten", shape), shape=shape)
+        return replace(value, layer=self._view(value, "reshape", shape, shape=list(shape)), shape=shape)
 
-    def last(self, value: Value, name: str) -> Value:
+    def _view(self, value: Value, kind: str, key: Shape, **options: Any) -> str:
+        """Add a layer that only moves elements, once for each value."""
+        made = self._moved.get((value.layer, kind, key))
+        if made is None:
+            made = self._moved[value.layer, kind, key] = self.add(kind, kind, [value], **options)
+        return made
+
+    def last(self, value: Value) -> Value:
         """Return a value whose layer has the tensor's last axis last; the others may be in another order."""
         axis = value.axes[-1]
         if any(atom.batch for atom in axis):
@@ -115,7 +123,7 @@ class Draft:
         there = value.stored[len(value.stored) - len(axis) :] == axis if axis else True
         if there and value.shape[-1] == size:
             return value
-        return self.laid_out(value, name)
+        return self.laid_out(value)
 
     def with_last(self, value: Value, layer: str, size: int) -> Value:
         """Return what a layer makes of a value from ``last``: the same but for the size of the last axis."""
@@ -128,22 +136,22 @@ class Draft:
 
     def dense(self, name: str, value: Value, units: int, *, bias: bool) -> Value:
         """Add a dense layer over the last axis."""
-        value = self.last(value, name)
+        value = self.last(value)
         layer = self.add(name, "dense", [value], units=units, bias=None if bias else False)
         return self.with_last(value, layer, units)
 
     def over_last(self, name: str, kind: str, value: Value, **options: Any) -> Value:
         """Add a layer that keeps the shape and works along the last axis."""
-        value = self.last(value, name)
+        value = self.last(value)
         return replace(value, layer=self.add(name, kind, [value], **options))
 
     def elementwise(self, name: str, kind: str, value: Value, **options: Any) -> Value:
         """Add a layer that treats each element alike, however its axes are seen."""
         return replace(value, layer=self.add(name, kind, [value], **options))
 
-    def channels_first(self, name: str, value: Value, rank: int | None = None) -> Value:
+    def channels_first(self, value: Value, rank: int | None = None) -> Value:
         """Return a value as [channels, ...] behind the batch; ``rank`` counts those axes."""
-        value = self.laid_out(value, name)
+        value = self.laid_out(value)
         if value.batch_axis not in (0, None) or (rank is not None and len(value.own_shape) != rank):
             raise UnsupportedError(
                 f"it reads a tensor of shape {list(value.sizes)}, with the batch elsewhere than in front"
@@ -157,7 +165,7 @@ class Draft:
 
     def channelwise(self, name: str, kind: str, value: Value, **options: Any) -> Value:
         """Add a norm over channels, the shape kept."""
-        value = self.channels_first(name, value)
+        value = self.channels_first(value)
         return replace(value, layer=self.add(name, kind, [value], **options))
 
     def join(self, name: str, kind: str, values: Sequence[Value]) -> Value:
@@ -166,13 +174,13 @@ class Draft:
         if any(first.batch_axis != other.batch_axis for other in others):
             raise UnsupportedError("the batch is on different axes of its inputs")
         if all(value.sizes == first.sizes for value in others):
-            laid = [self.laid_out(value, name) for value in values]
+            laid = [self.laid_out(value) for value in values]
             return replace(laid[0], layer=self.add(name, kind, laid))
         if kind == "multiply" and len(values) == 2 and len(first.axes) == len(others[0].axes):
             value, gate = sorted(values, key=lambda each: -prod(each.sizes))
             kept = [size for size in gate.own_shape if size > 1]
             if value.own_shape[: len(kept)] == tuple(kept) and len(kept) == len(gate.plain):
-                value, gate = self.laid_out(value, name), self._shaped(self.laid_out(gate, name), tuple(kept), name)
+                value, gate = self.laid_out(value), self._shaped(self.laid_out(gate), tuple(kept))
                 return replace(value, layer=self.add(name, kind, [value, gate]))
         shown = " and ".join(str(list(value.sizes)) for value in values)
         raise UnsupportedError(f"it broadcasts {shown}")
@@ -180,7 +188,7 @@ class Draft:
     def concat(self, name: str, values: Sequence[Value], axis: int) -> Value:
         """Join tensors along an axis."""
         place = values[0].position(axis)
-        laid = [self.laid_out(value, name) for value in values]
+        laid = [self.laid_out(value) for value in values]
         layer = self.add(name, "concat", laid, axis=place)
         sizes = list(laid[0].own_shape)
         sizes[place] = sum(value.own_shape[place] for value in laid)
@@ -194,7 +202,7 @@ class Draft:
         value.position(axis)  # not the batch
         atoms, size = value.axes[axis], stop - start
         if len(atoms) != 1 or atoms[0] not in value.stored:
-            value = self.laid_out(value, name)
+            value = self.laid_out(value)
             place = value.position(axis)
             layer = self.add(name, "slice", [value], axis=place, start=start or None, stop=stop)
             sizes = (*value.own_shape[:place], size, *value.own_shape[place + 1 :])
@@ -202,7 +210,7 @@ class Draft:
         (old,) = atoms
         place = _axis_of(value, old)
         if place is None:
-            value = self._shaped(value, tuple(atom.size for atom in value.stored), name)
+            value = self._shaped(value, tuple(atom.size for atom in value.stored))
             place = value.stored.index(old)
         layer = self.add(name, "slice", [value], axis=place, start=start or None, stop=stop)
         new = (Atom(size),) if size > 1 else ()
@@ -214,7 +222,7 @@ class Draft:
         """Take means over axes: of all positions behind the channels at once, else axis by axis."""
         count = len(value.axes)
         places = sorted(axis % count for axis in axes)
-        value = self.laid_out(value, name)
+        value = self.laid_out(value)
         own = sorted(value.position(axis) for axis in places)
         if own == list(range(1, len(value.own_shape))) and len(own) > 1:
             layer = self.add(name, "global_avg_pool", [value])
@@ -232,7 +240,7 @@ class Draft:
 
     def attention(self, name: str, q: Value, k: Value, v: Value, *, causal: bool, scale: float | None) -> Value:
         """Add scaled dot-product attention over [batch, heads, positions, units]."""
-        laid = [self.channels_first(name, each, 3) for each in (q, k, v)]
+        laid = [self.channels_first(each, 3) for each in (q, k, v)]
         layer = self.add(name, "attention", laid, causal=causal or None, scale=scale)
         heads, rows, _ = laid[0].own_shape
         return fresh(layer, (heads, rows, laid[2].own_shape[-1]), self.batch)
@@ -241,11 +249,29 @@ class Draft:
         """Multiply two tensors of one network, sample by sample."""
         turned = b.swapped(-1, -2)
         transpose = turned.plain == turned.stored != b.plain
-        laid = [self.laid_out(a, name), self.laid_out(turned if transpose else b, name)]
+        laid = [self.laid_out(a), self.laid_out(turned if transpose else b)]
         if laid[0].batch_axis not in (0, None) or len(laid[0].own_shape) != len(laid[1].own_shape):
             raise UnsupportedError(f"it multiplies {list(a.sizes)} and {list(b.sizes)}")
         layer = self.add(name, "matmul", laid, transpose=transpose or None)
         return fresh(layer, (*laid[0].own_shape[:-1], b.sizes[-1]), self.batch)
+
+    def end(self, value: Value) -> None:
+        """Make a tensor the output: what it does not need is left out."""
+        last = self.laid_out(value).layer
+        needed, kept = {last}, []
+        for entry in reversed(self.entries):
+            if entry.name in needed:
+                needed.update(entry.sources)
+                needed.update([entry.options["share"]] if "share" in entry.options else [])
+                kept.append(entry)
+        self.entries = kept[::-1]
+        self.inputs = {name: shape for name, shape in self.inputs.items() if name in needed}
+        if len(self.inputs) == 1 and "input" not in needed:
+            (only,) = self.inputs
+            self.inputs = {"input": self.inputs[only]}
+            self.vocabularies = {"input": self.vocabularies[only]} if only in self.vocabularies else {}
+            for entry in self.entries:
+                entry.sources = ["input" if source == only else source for source in entry.sources]
 
     def _unique(self, name: str) -> str:
         """Return a name that a spec may have, and that nobody has yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import yaml
 from gradcost.importing.draft import FUSABLE, Draft, Entry
 
 WIDTH = 120
+_PLACE = re.compile(r"[A-Za-z].*?_\d+_(?=[A-Za-z_])")
 LONGEST_BLOCK = 80  # layers of a block that is looked for
 
 Reference = tuple[str, int | str]
@@ -86,8 +88,8 @@ def _flow(value: object) -> str:
 
 
 def _joined(draft: Draft) -> list[Entry]:
-    """Join activations with the layers that they alone read, and leave out what nothing reads."""
-    entries = _used(draft.entries)
+    """Join activations with the layers that they alone read."""
+    entries = [replace(entry, options=dict(entry.options)) for entry in draft.entries]
     users = Counter(source for entry in entries for source in entry.sources)
     made = {entry.name: entry for entry in entries}
     renamed: dict[str, str] = {}
@@ -105,18 +107,6 @@ def _joined(draft: Draft) -> list[Entry]:
         made[entry.name] = entry
         kept.append(entry)
     return kept
-
-
-def _used(entries: Sequence[Entry]) -> list[Entry]:
-    needed = {entries[-1].name} if entries else set()
-    kept = []
-    for entry in reversed(entries):
-        if entry.name in needed:
-            needed.update(entry.sources)
-            if "share" in entry.options:
-                needed.add(entry.options["share"])
-            kept.append(replace(entry, options=dict(entry.options)))
-    return kept[::-1]
 
 
 # ---- folding ----
@@ -184,15 +174,12 @@ def _folded(entries: Sequence[Entry], first: str) -> list[Entry | Repeat]:
 
 
 def _short(entries: Sequence[Entry], source: str) -> tuple[Entry, ...]:
-    """Give the layers of a block names of their own: without what all of them begin with, and the number of the run."""
-    stems = [entry.name for entry in entries]
-    common = 0
-    while all(len(stem) > common and stem[common] == stems[0][common] for stem in stems):
-        common += 1
-    cut = max(stems[0].rfind("_", 0, common + 1), -1) + 1
+    """Give the layers of a block names of their own: without the place of the first run, ``layers_0_``."""
+    places = Counter(match[0] for entry in entries if (match := _PLACE.match(entry.name)))
+    place = places.most_common(1)[0][0] if places else ""
     names: dict[str, str] = {source: "input"}
     for entry in entries:
-        name = entry.name[cut:]
+        name = entry.name.removeprefix(place)
         fits = name and (name[0].isalpha() or name[0] == "_") and name not in names.values() and name != "input"
         names[entry.name] = name if fits else entry.name
     return tuple(

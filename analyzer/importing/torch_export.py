@@ -11,6 +11,7 @@ from gradcost.errors import UsageError
 from gradcost.importing.axes import Atom, UnsupportedError, Value
 from gradcost.importing.draft import Draft
 from gradcost.importing.imported import Imported
+from gradcost.importing.options import short, unless
 
 if TYPE_CHECKING:
     import torch
@@ -98,9 +99,7 @@ class _Reader:
             raise UsageError(f"{self.draft.name} returns nothing that it computes from its inputs")
         if len(results) > 1:
             self.draft.note("It returns several tensors; the spec ends at the first.")
-        self.draft.laid_out(results[0], "output")
-        last = results[0].layer
-        self.draft.entries = _up_to(self.draft.entries, last)
+        self.draft.end(results[0])
         return Imported(self.draft, self.loss, f"the PyTorch module {self.draft.name}")
 
     def _placeholder(self, node: Any, parameters: dict[str, str], buffers: dict[str, str]) -> None:
@@ -156,6 +155,11 @@ class _Reader:
         """The same, as a layer's name; the operation's own where it is the module's own code."""
         return self.path.replace(".", "_") or self.node.name
 
+    def name_of(self, kind: str) -> str:
+        """The same, for an operation that the module may have a submodule for, or do in its own code."""
+        stack = list((self.node.meta.get("nn_module_stack") or {"": ("", "")}).values())
+        return self.name if kind in str(stack[-1][1]).lower() else kind
+
     @staticmethod
     def _shape(node: Any) -> str:
         value = node.meta.get("val")
@@ -176,12 +180,6 @@ class _Reader:
         if len(trainable) > 1:
             raise UnsupportedError("some of its parameters are frozen and others are not")
         self.draft.own(layer, {each.key: each.shape for each in given}, trainable != {False})
-
-
-def _up_to(entries: list[Any], last: str) -> list[Any]:
-    """Return the entries whose last is the output."""
-    place = [entry.name for entry in entries].index(last) if any(entry.name == last for entry in entries) else -1
-    return entries if place in (-1, len(entries) - 1) else [*entries[:place], *entries[place + 1 :], entries[place]]
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
@@ -235,7 +233,7 @@ def _conv(
     groups: int = 1,
 ) -> Value:
     rank = len(weight.shape) - 2
-    value = reader.draft.channels_first(reader.name, _value(x), rank + 1)
+    value = reader.draft.channels_first(_value(x), rank + 1)
     options = {
         "filters": weight.shape[0],
         "kernel": short(weight.shape[2:]),
@@ -262,7 +260,7 @@ def _conv_transpose(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Value:
-    value = reader.draft.channels_first(reader.name, _value(x), 3)
+    value = reader.draft.channels_first(_value(x), 3)
     options = {
         "filters": weight.shape[1] * groups,
         "kernel": short(weight.shape[2:]),
@@ -386,7 +384,7 @@ def _recurrent(
     activation = "relu" if kind == "rnn_relu" else None
     for number in range(layers):
         own = weights[number * each : (number + 1) * each]
-        value = reader.draft.laid_out(value, reader.name)
+        value = reader.draft.laid_out(value)
         if value.batch_axis != (0 if batch_first else 1) or len(value.own_shape) != 2:
             raise UnsupportedError("it reads a sequence without a batch")
         units = own[1].shape[1]
@@ -427,7 +425,7 @@ def _attention(
     if len(q.axes) != 4:
         raise UnsupportedError("it reads [batch, heads, positions, units]")
     usual = scale is None or math.isclose(scale, 1 / math.sqrt(q.sizes[-1]))
-    return reader.draft.attention(reader.name, q, k, v, causal=causal, scale=None if usual else scale)
+    return reader.draft.attention(f"{reader.name}_attend", q, k, v, causal=causal, scale=None if usual else scale)
 
 
 # ---- pooling ----
@@ -442,7 +440,7 @@ def _pool(reader: _Reader, x: Value, kernel: Any, stride: Any = (), padding: Any
     counted = kind == "max_pool" or short(padding) == 0 or len(rest) < 2 or rest[1]
     if not counted or (kind == "avg_pool" and len(rest) > 2 and rest[2] is not None):
         raise UnsupportedError("a mean that leaves its padding out, or has a divisor of its own")
-    value = reader.draft.channels_first(reader.name, _value(x), 3)
+    value = reader.draft.channels_first(_value(x), 3)
     kernel, stride = short(kernel), short(stride or kernel)
     options = {"kernel": kernel, "stride": unless(stride, kernel), "padding": unless(short(padding), 0)}
     return reader.draft.geometry(reader.name, kind, value, reader.sizes, **options)
@@ -450,7 +448,7 @@ def _pool(reader: _Reader, x: Value, kernel: Any, stride: Any = (), padding: Any
 
 @handles("adaptive_avg_pool2d")
 def _adaptive(reader: _Reader, x: Value, size: Sequence[int]) -> Value:
-    value = reader.draft.channels_first(reader.name, _value(x), 3)
+    value = reader.draft.channels_first(_value(x), 3)
     if list(size) == [1, 1]:
         made = reader.draft.geometry(reader.name, "global_avg_pool", value, reader.sizes[:2])
         return made.with_axis(2).with_axis(3)
@@ -494,8 +492,8 @@ def _activation(reader: _Reader, x: Value) -> Value:
 
 
 def activation(reader: _Reader, x: Value, kind: str, **options: Any) -> Value:
-    """Add an activation, named after the layer before it where the module has no name for it."""
-    return reader.draft.elementwise(f"{reader.name}_{kind}", "activation", x, activation=kind, **options)
+    """Add an activation."""
+    return reader.draft.elementwise(reader.name_of(kind), "activation", x, activation=kind, **options)
 
 
 @handles("gelu")
@@ -531,7 +529,7 @@ def _softmax(reader: _Reader, x: Value, axis: int, *rest: Any) -> Value:
     value = _value(x)
     if axis % len(value.axes) != len(value.axes) - 1:
         raise UnsupportedError("a softmax that is not over the last axis")
-    return reader.draft.over_last(f"{reader.name}_softmax", "activation", value, activation="softmax")
+    return reader.draft.over_last(reader.name_of("softmax"), "activation", value, activation="softmax")
 
 
 @handles("log_softmax", "_log_softmax")
@@ -554,7 +552,7 @@ def _add(reader: _Reader, a: Any, b: Any, *, alpha: float = 1) -> Value:
     if isinstance(a, Parameter):
         a, b = b, a
     if isinstance(b, Parameter):
-        value = reader.draft.laid_out(_value(a), reader.name)
+        value = reader.draft.laid_out(_value(a))
         own, given = value.own_shape, list(b.shape)
         while len(given) > len(own) and given[0] == 1:
             given = given[1:]
@@ -662,7 +660,7 @@ def _expand(reader: _Reader, x: Any, sizes: Sequence[int], *, implicit: bool = F
 def _cat(reader: _Reader, parts: Sequence[Any], axis: int = 0) -> Value:
     first = parts[0]
     if isinstance(first, Parameter) and len(parts) == 2:
-        value = reader.draft.channels_first(reader.node.name, _value(parts[1]), 2)
+        value = reader.draft.channels_first(_value(parts[1]), 2)
         units = value.own_shape[-1]
         if axis % 3 != 1 or first.shape[1:] != (1, units):
             raise UnsupportedError(f"it puts a parameter of shape {list(first.shape)} in front")
@@ -713,19 +711,6 @@ def _split(reader: _Reader, x: Any, *rest: Any) -> Any:
         parts.append(part.without_axis(axis) if kind == "unbind" else part)
         start += size
     return parts
-
-
-def short(sizes: Any) -> Any:
-    """Return one number for sizes that are all the same."""
-    if isinstance(sizes, int):
-        return sizes
-    listed = [int(size) for size in sizes]
-    return listed[0] if len(set(listed)) == 1 else listed
-
-
-def unless(value: Any, default: Any) -> Any:
-    """Return None, which is left out of the spec, for the default."""
-    return None if value == default else value
 
 
 def scalar(value: Any) -> float | None:
