@@ -4,6 +4,8 @@
 form, measures the same figures on a real numpy run, and returns both as a ``Report``.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from gradcost.errors import BudgetError, GradcostError, SpecError, UncountedOperationError, UsageError
 from gradcost.graph import Graph as Network
 from gradcost.report import (
@@ -25,6 +27,9 @@ from gradcost.report import (
     training_memory,
 )
 from gradcost.version import __version__
+
+if TYPE_CHECKING:
+    from gradcost.importing import from_onnx, from_torch
 
 __all__ = [
     "REPORT_SCHEMA",
@@ -48,6 +53,17 @@ __all__ = [
     "UsageError",
     "__version__",
     "analyze",
+    "from_onnx",
+    "from_torch",
     "load",
     "training_memory",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what imports models when it is asked for: most analyses have no need of it."""
+    if name in ("from_onnx", "from_torch"):
+        from gradcost import importing
+
+        return getattr(importing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

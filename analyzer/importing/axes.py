@@ -126,7 +126,20 @@ class Value:
             axes.append(tuple(axis))
         if left:
             raise UnsupportedError(f"it reshapes {list(self.sizes)} to {wanted}, which has fewer elements")
-        return replace(value, axes=tuple(axes))
+        return replace(value, axes=tuple(axes)).settled()
+
+    def settled(self) -> Value:
+        """Return the tensor with a batch of 1, whose place a reshape does not tell, on an axis of its own if it can be.
+
+        A batch of more than 1 is where it is.
+        """
+        batch = next((atom for axis in self.axes for atom in axis if atom.batch), None)
+        if batch is None or batch.size > 1 or self.batch_axis is not None:
+            return self
+        axes = [tuple(atom for atom in axis if not atom.batch) for axis in self.axes]
+        place = axes.index(()) if () in axes else 0
+        axes[place] = (batch, *axes[place])
+        return replace(self, axes=tuple(axes))
 
     def _split(self, atom: Atom, outer: int) -> tuple[Value, list[Atom]]:
         parts = [Atom(outer), Atom(atom.size // outer)]

@@ -36,7 +36,7 @@ class Draft:
         vocabularies: of inputs that hold tokens.
         entries: the layers.
         notes: what the spec says a little differently.
-        owners: which layer has a parameter, by whatever identifies it in the framework.
+        parameters: of each layer, what identifies them in the framework, by name.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Draft:
     vocabularies: dict[str, int] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    owners: dict[object, str] = field(default_factory=dict)
+    parameters: dict[str, dict[str, object]] = field(default_factory=dict)
     _moved: dict[tuple[str, str, Shape], str] = field(default_factory=dict)  # views that were made already
 
     def input(self, name: str, sizes: Sequence[int]) -> Value:
@@ -71,21 +71,33 @@ class Draft:
         self.entries.append(entry)
         return entry.name
 
-    def own(self, layer: str, parameters: Mapping[object, Shape], trainable: bool) -> None:
-        """Note whose parameters a layer has: its own, or those of the layer that has the first of them already."""
+    def own(self, layer: str, parameters: Mapping[str, object], trainable: bool = True) -> None:
+        """Note whose parameters a layer has, each by its name and what identifies it in the framework.
+
+        A layer shares those of another where all that both have are the same.
+        """
         entry = next(entry for entry in reversed(self.entries) if entry.name == layer)
-        holders = {self.owners.get(key) for key in parameters}
-        if len(holders) > 1 and holders != {None}:
-            others = holders - {None}
-            if len(others) > 1:
-                raise UnsupportedError("it shares parameters with several layers")
-        holder = next((holder for holder in holders if holder is not None), None)
-        if holder is not None:
-            entry.options["share"] = holder
-        elif not trainable:
+        mine = self.parameters.setdefault(layer, {})
+        mine.update(parameters)
+        if not trainable:
             entry.options["trainable"] = False
-        for key in parameters:
-            self.owners.setdefault(key, layer)
+        holders = [other for other in self.parameters if other != layer and self._common(other, layer)]
+        if len(holders) != 1:
+            entry.options.pop("share", None)
+        else:
+            entry.options["share"] = holders[0]
+        others = (each for other in self.parameters if other != layer for each in self.parameters[other].values())
+        if not holders and not set(mine.values()).isdisjoint(others):
+            self.note("Some parameters are stored once for several layers; a spec shares all of a layer's or none.")
+
+    def _common(self, holder: str, layer: str) -> bool:
+        """Whether two layers have parameters of the same names, all of them the same."""
+        theirs, mine = self.parameters[holder], self.parameters[layer]
+        names = theirs.keys() & mine.keys()
+        return bool(names) and all(theirs[name] == mine[name] for name in names) and not self._sharing(holder)
+
+    def _sharing(self, layer: str) -> bool:
+        return any("share" in entry.options for entry in self.entries if entry.name == layer)
 
     # ---- values as layers read them ----
 
@@ -208,10 +220,10 @@ class Draft:
             sizes = (*value.own_shape[:place], size, *value.own_shape[place + 1 :])
             return fresh(layer, sizes, self.batch, value.batch_axis or 0)
         (old,) = atoms
-        place = _axis_of(value, old)
-        if place is None:
+        found = _axis_of(value, old)
+        if found is None:
             value = self._shaped(value, tuple(atom.size for atom in value.stored))
-            place = value.stored.index(old)
+        place = value.stored.index(old) if found is None else found
         layer = self.add(name, "slice", [value], axis=place, start=start or None, stop=stop)
         new = (Atom(size),) if size > 1 else ()
         stored = tuple(atom for each in value.stored for atom in (new if each is old else (each,)))
@@ -239,7 +251,10 @@ class Draft:
         return made
 
     def attention(self, name: str, q: Value, k: Value, v: Value, *, causal: bool, scale: float | None) -> Value:
-        """Add scaled dot-product attention over [batch, heads, positions, units]."""
+        """Add scaled dot-product attention over [batch, heads, positions, units], the heads perhaps left out."""
+        if len(q.own_shape) == 2:
+            q, k, v = (each.with_axis(1) for each in (q, k, v))
+            return self.attention(name, q, k, v, causal=causal, scale=scale).without_axis(1)
         laid = [self.channels_first(each, 3) for each in (q, k, v)]
         layer = self.add(name, "attention", laid, causal=causal or None, scale=scale)
         heads, rows, _ = laid[0].own_shape

@@ -42,6 +42,15 @@ class Gelu:
     base: Value
 
 
+@dataclass(frozen=True)
+class Causal:
+    """Scores of attention with a mask added that hides what is ahead, and then their softmax."""
+
+    q: Value
+    k: Value
+    weights: bool = False
+
+
 def from_onnx(
     path: str | Path, *, batch: int = 1, shapes: Mapping[str, Sequence[int]] | None = None, loss: str = "none"
 ) -> Imported:
@@ -72,10 +81,6 @@ def from_onnx(
     if not model.graph.node:
         raise UsageError(f"{str(path)!r} is no ONNX file, or an empty one")
     _set_shapes(model, batch, shapes or {})
-    try:
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
-        raise UsageError(f"{str(path)!r}: its shapes do not fit: {str(error).splitlines()[0][:200]}") from None
     return _Reader(model, Path(path), loss).read()
 
 
@@ -89,6 +94,7 @@ def _set_shapes(model: onnx.ModelProto, batch: int, shapes: Mapping[str, Sequenc
         raise UsageError(f"there is no input {sorted(unknown)[0]!r} (inputs: {names})")
     for each in inputs:
         axes = each.type.tensor_type.shape.dim
+        shown = ",".join(str(axis.dim_value or axis.dim_param or "?") for axis in axes)
         given = shapes.get(each.name)
         if given is not None and len(given) != len(axes):
             raise UsageError(f"the input {each.name!r} has {len(axes)} axes, not {len(given)}")
@@ -98,13 +104,9 @@ def _set_shapes(model: onnx.ModelProto, batch: int, shapes: Mapping[str, Sequenc
             elif not axis.dim_value and place == 0:
                 axis.dim_value = batch
             elif not axis.dim_value:
-                shown = ",".join(str(a.dim_value or a.dim_param or "?") for a in axes)
                 raise UsageError(
                     f"the input {each.name!r} leaves sizes open ({shown}); give them: --shape {each.name}=..."
                 )
-    del model.graph.value_info[:]
-    for each in model.graph.output:
-        each.type.tensor_type.ClearField("shape")
 
 
 class _Reader:
@@ -117,29 +119,29 @@ class _Reader:
         self.graph = model.graph
         self.opsets = {each.domain: each.version for each in model.opset_import}
         self.path, self.loss = path, loss
-        self.sizes_of = {
-            each.name: tuple(axis.dim_value for axis in each.type.tensor_type.shape.dim)
-            for each in [*self.graph.value_info, *self.graph.output, *self.graph.input]
-            if each.type.tensor_type.HasField("shape")
+        sizes_of = {
+            each.name: tuple(axis.dim_value for axis in each.type.tensor_type.shape.dim) for each in self.graph.input
         }
+        self.kinds = {each.name: each.type.tensor_type.elem_type for each in self.graph.input}
         self.uses = Counter(name for node in self.graph.node for name in node.input)
         self.found: dict[str, Any] = {"": None}
         self.problems: list[str] = []
+        self.products: dict[str, tuple[Value, Value]] = {}  # q and k of products that may be scores
         self.node: Any = None
         self.attributes: dict[str, Any] = {}
         for each in self.graph.initializer:
             self.found[each.name] = Initial(tuple(each.dims), each.name, each)
         inputs = [each for each in self.graph.input if each.name not in self.found]
-        if not inputs or not self.sizes_of.get(inputs[0].name):
+        if not inputs or not sizes_of.get(inputs[0].name):
             raise UsageError(f"{str(path)!r} has no input that is a tensor with a batch axis")
         floats = {each.data_type for each in self.graph.initializer} - {onnx.TensorProto.INT64, onnx.TensorProto.INT32}
         double = onnx.TensorProto.DOUBLE in floats and onnx.TensorProto.FLOAT not in floats
         name = self.graph.name if self.graph.name not in ("", "main_graph", "torch-jit-export") else path.stem
-        batch = Atom(self.sizes_of[inputs[0].name][0], batch=True)
+        batch = Atom(sizes_of[inputs[0].name][0], batch=True)
         self.draft = Draft(name, "float64" if double else "float32", batch)
         for each in inputs:
             try:
-                self.found[each.name] = self.draft.input(each.name, self.sizes_of.get(each.name, ()))
+                self.found[each.name] = self.draft.input(each.name, sizes_of.get(each.name, ()))
             except UnsupportedError as problem:
                 raise UsageError(str(problem)) from None
 
@@ -151,8 +153,8 @@ class _Reader:
             listed = "\n  ".join(self.problems[:20])
             more = f"\n  and {len(self.problems) - 20:,} more" if len(self.problems) > 20 else ""
             raise UsageError(f"{str(self.path)!r} has operations without a counterpart in a spec:\n  {listed}{more}")
-        results = [self.found.get(each.name) for each in self.graph.output]
-        results = [each for each in results if isinstance(each, Value)]
+        ends = [self.found.get(each.name) for each in self.graph.output]
+        results = [each for each in ends if isinstance(each, Value)]
         if not results:
             raise UsageError(f"{str(self.path)!r} returns nothing that it computes from its inputs")
         if len(results) > 1:
@@ -171,7 +173,7 @@ class _Reader:
         try:
             if node.op_type == "Shape" and isinstance(inputs[0], Value):
                 made: Any = self._shape(inputs[0].sizes)
-            elif not any(isinstance(each, Value | Gelu) for each in inputs) and not self._keeps(inputs):
+            elif not any(isinstance(each, Value | Gelu | Causal) for each in inputs) and not self._keeps(inputs):
                 made = self._folded(inputs)
             else:
                 handler = HANDLERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
@@ -179,8 +181,8 @@ class _Reader:
                     raise UnsupportedError("no layer type does this")
                 made = handler(self, *inputs)
         except UnsupportedError as problem:
-            shape = list(self.sizes_of.get(outputs[0], ()))
-            self.problems.append(f"{node.op_type} at {node.name or outputs[0]}, {shape}: {problem}")
+            read = next((list(each.sizes) for each in inputs if isinstance(each, Value)), [])
+            self.problems.append(f"{node.op_type} at {node.name or outputs[0]}, reading {read}: {problem}")
             return
         except TypeError as problem:
             self.problems.append(f"{node.op_type} at {node.name or outputs[0]}: inputs not expected, {problem}")
@@ -228,7 +230,7 @@ class _Reader:
                 return np.asarray(self.onnx.numpy_helper.to_array(each.tensor, base_dir=str(self.path.parent)))
             except (OSError, ValueError):
                 raise UnsupportedError(f"the values of {each.key!r} are stored elsewhere, and not there") from None
-        if isinstance(each, Value | Gelu):
+        if isinstance(each, Value | Gelu | Causal):
             raise UnsupportedError("a size or a factor is computed from the data")
         return np.asarray(each)
 
@@ -253,18 +255,40 @@ class _Reader:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The shape of the first output."""
-        sizes = self.sizes_of.get(self.node.output[0], ())
+        """The shape of the first output, by ONNX's own inference for this node."""
+        helper, inputs = self.onnx.helper, {name: self.found[name] for name in self.node.input if name}
+        version = self.opsets.get("", 1)
+        schema = self.onnx.defs.get_schema(self.node.op_type, version, "")
+        types, data = {}, {}
+        for name, each in inputs.items():
+            if isinstance(each, Value):
+                kind = self.kinds.get(name, self.onnx.TensorProto.FLOAT)
+                types[name] = helper.make_tensor_type_proto(kind, each.sizes)
+            elif isinstance(each, Initial) and math.prod(each.shape) > MOST_CONSTANT:
+                types[name] = helper.make_tensor_type_proto(each.tensor.data_type, each.shape)
+            else:
+                tensor = self.onnx.numpy_helper.from_array(np.ascontiguousarray(self.constant(each)), name)
+                types[name], data[name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims), tensor
+                if isinstance(each, Initial):
+                    types[name] = helper.make_tensor_type_proto(each.tensor.data_type, each.shape)
+        try:
+            found = self.onnx.shape_inference.infer_node_outputs(
+                schema, self.node, types, data, opset_imports=[helper.make_opsetid("", version)]
+            )
+        except self.onnx.shape_inference.InferenceError as error:
+            raise UnsupportedError(f"its shapes do not fit: {str(error).splitlines()[0][:120]}") from None
+        axes = found[self.node.output[0]].tensor_type.shape.dim if self.node.output[0] in found else []
+        sizes = tuple(axis.dim_value for axis in axes)
         if not sizes or 0 in sizes:
             raise UnsupportedError("its shape cannot be inferred")
         return sizes
 
-    def own(self, layer: str, *parameters: Any) -> None:
-        """Note the parameters of the layer just added."""
-        given = [each for each in parameters if each is not None]
-        if not all(isinstance(each, Initial) for each in given):
+    def own(self, layer: str, **parameters: Any) -> None:
+        """Note the parameters of the layer just added, by their names there."""
+        given = {name: each for name, each in parameters.items() if each is not None}
+        if not all(isinstance(each, Initial) for each in given.values()):
             raise UnsupportedError("its weights are computed")
-        self.draft.own(layer, {each.key: each.shape for each in given}, True)
+        self.draft.own(layer, {name: each.key for name, each in given.items()})
 
     def pads(self, rank: int) -> Any:
         """Return padding as a spec has it: one number, one for each axis, or a word."""
@@ -309,7 +333,7 @@ def _gemm(reader: _Reader, x: Any, weight: Any, bias: Any = None) -> Value:
         return reader.draft.matmul(reader.name, _value(x), _value(weight))
     units = weight.shape[0] if given.get("transB", 0) else weight.shape[1]
     made = reader.draft.dense(reader.name, _value(x), units, bias=bias is not None)
-    reader.own(made.layer, weight, bias)
+    reader.own(made.layer, W=weight, b=bias)
     return made
 
 
@@ -317,9 +341,13 @@ def _gemm(reader: _Reader, x: Any, weight: Any, bias: Any = None) -> Value:
 def _matmul(reader: _Reader, a: Any, b: Any) -> Value:
     if isinstance(b, Initial) and len(b.shape) == 2:
         made = reader.draft.dense(reader.name, _value(a), b.shape[1], bias=False)
-        reader.own(made.layer, b)
+        reader.own(made.layer, W=b)
         return made
-    return reader.draft.matmul(reader.name, _value(a), _value(b))
+    if isinstance(a, Causal) and a.weights:
+        return reader.draft.attention(reader.name, a.q, a.k, _value(b), causal=True, scale=1.0)
+    made = reader.draft.matmul(reader.name, _value(a), _value(b))
+    reader.products[made.layer] = _value(a), _value(b).swapped(-1, -2)
+    return made
 
 
 @handles("Conv", "ConvTranspose")
@@ -344,7 +372,7 @@ def _conv(reader: _Reader, x: Any, weight: Any, bias: Any = None) -> Value:
     kind = "conv_transpose2d" if transposed else f"conv{rank}d"
     value = reader.draft.channels_first(_value(x), rank + 1)
     made = reader.draft.geometry(reader.name, kind, value, reader.sizes, **options)
-    reader.own(made.layer, weight, bias)
+    reader.own(made.layer, W=weight, b=bias)
     return made
 
 
@@ -354,7 +382,7 @@ def _batch_norm(reader: _Reader, x: Any, scale: Any, bias: Any, mean: Any, var: 
     eps = unless(round(reader.attributes.get("epsilon", 1e-5), 10), 1e-5) if training else None
     options = {"statistics": "batch" if training else None, "eps": eps}
     made = reader.draft.channelwise(reader.name, "batchnorm", _value(x), **options)
-    reader.own(made.layer, scale, bias)
+    reader.own(made.layer, gamma=scale, beta=bias)
     return made
 
 
@@ -366,7 +394,7 @@ def _group_norm(reader: _Reader, x: Any, scale: Any, bias: Any) -> Value:
         raise UnsupportedError("it has a gamma for each group, not for each channel")
     eps = unless(round(reader.attributes.get("epsilon", 1e-5), 10), 1e-5)
     made = reader.draft.channelwise(reader.name, "groupnorm", _value(x), groups=groups, eps=eps)
-    reader.own(made.layer, scale, bias)
+    reader.own(made.layer, gamma=scale, beta=bias)
     return made
 
 
@@ -377,7 +405,7 @@ def _layer_norm(reader: _Reader, x: Any, scale: Any, bias: Any = None) -> Value:
         raise UnsupportedError("a layernorm has gamma and beta, over the last axis")
     eps = unless(round(reader.attributes.get("epsilon", 1e-5), 10), 1e-5)
     made = reader.draft.over_last(reader.name, "layernorm", value, eps=eps)
-    reader.own(made.layer, scale, bias)
+    reader.own(made.layer, gamma=scale, beta=bias)
     return made
 
 
@@ -391,12 +419,11 @@ def _gather(reader: _Reader, data: Any, indices: Any) -> Any:
         if draft.vocabularies.setdefault(indices.layer, rows) != rows:
             raise UnsupportedError("two embeddings of different sizes read the same tokens")
         layer = draft.add(reader.name, "embedding", [indices], units=units)
-        reader.own(layer, data)
+        reader.own(layer, W=data)
         new = Atom(units)
         return Value(layer, (*indices.shape, units), (*indices.stored, new), (*indices.axes, (new,)))
     if isinstance(data, Initial):
-        rows = reader.constant(indices).reshape(-1)
-        if len(rows) != data.shape[0] or not np.array_equal(rows, np.arange(len(rows))):
+        if not np.array_equal(reader.constant(indices).reshape(-1), np.arange(data.shape[0])):
             raise UnsupportedError("it looks up fixed rows of a table: only all of them, in order, are positions")
         return replace(data)
     places = reader.constant(indices)
@@ -435,10 +462,10 @@ def _recurrent(
         "hidden_bias": True if bias is not None and kind != "gru" else None,
     }
     layer = reader.draft.add(reader.name, kind, [value], **options)
-    reader.own(layer, W, R, bias)
+    reader.own(layer, W=W, R=R, B=bias)
     made = reader.draft.with_last(value, layer, units)
     steps = value.sizes[0]
-    if any(reader.uses[name] or name in reader.sizes_of for name in list(reader.node.output)[1:2] if name):
+    if any(reader.uses[name] for name in list(reader.node.output)[1:2] if name):
         return made.with_axis(1), reader.draft.slice(f"{reader.name}_last", made, 0, steps - 1, steps)
     return (made.with_axis(1),)
 
@@ -538,7 +565,9 @@ def _clip(reader: _Reader, x: Any, low: Any = None, high: Any = None) -> Value:
 
 
 @handles("Softmax", "LogSoftmax")
-def _softmax(reader: _Reader, x: Any) -> Value:
+def _softmax(reader: _Reader, x: Any) -> Any:
+    if isinstance(x, Causal) and reader.node.op_type == "Softmax":
+        return replace(x, weights=True)
     value = _value(x)
     axis = reader.attributes.get("axis", -1 if reader.opsets.get("", 1) >= 13 else 1)
     if axis % len(value.axes) != len(value.axes) - 1:
@@ -553,20 +582,24 @@ def _softmax(reader: _Reader, x: Any) -> Value:
 
 @handles("Add")
 def _add(reader: _Reader, a: Any, b: Any) -> Any:
-    if not isinstance(a, Value | Gelu):
+    if not isinstance(a, Value | Gelu | Causal):
         a, b = b, a
     if isinstance(a, Gelu):
         if a.stage != "erf" or float(reader.constant(b).reshape(())) != 1:
             raise UnsupportedError("an erf that is not part of a gelu")
         return Gelu("1+erf", a.base)
     value = _value(a)
+    if isinstance(b, Value):
+        return reader.draft.join(reader.name, "add", [value, b])
+    if value.layer in reader.products and _hides_what_is_ahead(reader.constant(b), value.sizes):
+        return Causal(*reader.products[value.layer])
     if not isinstance(b, Initial):
-        return reader.draft.join(reader.name, "add", [value, _value(b)])
+        raise UnsupportedError("it adds a constant")
     entry = reader.draft.entries[-1] if reader.draft.entries else None
     dense = entry is not None and entry.name == value.layer and entry.type == "dense"
     if dense and entry and entry.options.get("bias") is False and b.shape == (entry.options["units"],):
         del entry.options["bias"]  # the bias of the product just before
-        reader.own(entry.name, b)
+        reader.own(entry.name, b=b)
         return value
     laid = reader.draft.laid_out(value)
     given = list(b.shape)
@@ -575,8 +608,17 @@ def _add(reader: _Reader, a: Any, b: Any) -> Any:
     if tuple(given) != laid.own_shape:
         raise UnsupportedError(f"it adds a parameter of shape {list(b.shape)} to {list(value.sizes)}")
     made = reader.draft.elementwise(reader.name, "positional", laid)
-    reader.own(made.layer, b)
+    reader.own(made.layer, W=b)
     return made
+
+
+def _hides_what_is_ahead(mask: Array, sizes: Sequence[int]) -> bool:
+    """Whether a mask is 0 up to the diagonal, and minus infinity, or nearly, behind it."""
+    if mask.shape[-2:] != tuple(sizes[-2:]) or mask.size != math.prod(sizes[-2:]) or sizes[-1] != sizes[-2]:
+        return False
+    ahead = np.triu(np.ones(mask.shape[-2:], bool), 1)
+    plain = mask.reshape(mask.shape[-2:])
+    return bool((plain[~ahead] == 0).all() and (plain[ahead] < -1e4).all())
 
 
 @handles("Sub")
@@ -587,7 +629,7 @@ def _sub(reader: _Reader, a: Any, b: Any) -> Value:
 
 @handles("Mul")
 def _mul(reader: _Reader, a: Any, b: Any) -> Any:
-    if isinstance(b, Gelu) or not isinstance(a, Value | Gelu):
+    if isinstance(b, Gelu) or not isinstance(a, Value | Gelu | Causal):
         a, b = b, a
     if isinstance(a, Gelu):
         return _gelu_product(reader, a, b)
@@ -605,14 +647,14 @@ def _gelu_product(reader: _Reader, part: Gelu, other: Any) -> Any:
         half = _scaled(reader, other, 0.5)
         if half is not None and half.layer == part.base.layer:
             return activation(reader, part.base, "gelu")
-    elif not isinstance(other, Value | Gelu) and part.stage == "x (1+erf)" and _scalar(reader, other) == 0.5:
+    elif not isinstance(other, Value | Gelu | Causal) and part.stage == "x (1+erf)" and _scalar(reader, other) == 0.5:
         return activation(reader, part.base, "gelu")
     raise UnsupportedError("an erf that is not part of a gelu")
 
 
 @handles("Div")
 def _div(reader: _Reader, a: Any, b: Any) -> Value:
-    divisor = None if isinstance(b, Value | Gelu) else _scalar(reader, b)
+    divisor = None if isinstance(b, Value | Gelu | Causal) else _scalar(reader, b)
     if divisor is None:
         raise UnsupportedError("it divides by a tensor")
     return reader.draft.elementwise(reader.name, "scale", _value(a), factor=1 / divisor)
@@ -625,7 +667,7 @@ def _neg(reader: _Reader, x: Any) -> Value:
 
 def _scalar(reader: _Reader, each: Any) -> float | None:
     """Return a constant of one element; None for a tensor."""
-    if isinstance(each, Value | Gelu) or (isinstance(each, Initial) and math.prod(each.shape) != 1):
+    if isinstance(each, Value | Gelu | Causal) or (isinstance(each, Initial) and math.prod(each.shape) != 1):
         return None
     found = reader.constant(each)
     return float(found.reshape(())) if found.size == 1 else None
@@ -680,7 +722,7 @@ def _squeeze(reader: _Reader, x: Any, axes: Any = None) -> Value:
 @handles("Expand")
 def _expand(reader: _Reader, x: Any, shape: Any) -> Any:
     if isinstance(x, Initial):
-        return Initial(tuple(reader.integers(shape)), x.key, x.tensor)
+        return Initial(tuple(np.broadcast_shapes(x.shape, tuple(reader.integers(shape)))), x.key, x.tensor)
     if tuple(np.broadcast_shapes(_value(x).sizes, tuple(reader.integers(shape)))) != _value(x).sizes:
         raise UnsupportedError("it repeats a tensor along an axis")
     return x
@@ -694,7 +736,7 @@ def _concat(reader: _Reader, *parts: Any) -> Value:
         if axis % 3 != 1 or tuple(first.shape[1:]) != (1, value.own_shape[-1]):
             raise UnsupportedError(f"it puts a parameter of shape {list(first.shape)} in front")
         made = reader.draft.geometry(reader.name, "class_token", value, reader.sizes)
-        reader.own(made.layer, first)
+        reader.own(made.layer, c=first)
         return made
     values = [_value(each) for each in parts]
     return values[0] if len(values) == 1 else reader.draft.concat(reader.name, values, axis)

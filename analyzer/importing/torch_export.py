@@ -170,16 +170,16 @@ class _Reader:
         """The shape of what the operation makes."""
         return [int(size) for size in self.node.meta["val"].shape]
 
-    def own(self, layer: str, *parameters: Parameter | None) -> None:
-        """Note the parameters of the layer just added."""
-        given = [each for each in parameters if each is not None]
-        for each in given:
+    def own(self, layer: str, **parameters: Parameter | None) -> None:
+        """Note the parameters of the layer just added, by their names there."""
+        given = {name: each for name, each in parameters.items() if each is not None}
+        for each in given.values():
             if not isinstance(each, Parameter):
                 raise UnsupportedError("its weights are computed, or no parameters")
-        trainable = {each.trainable for each in given}
+        trainable = {each.trainable for each in given.values()}
         if len(trainable) > 1:
             raise UnsupportedError("some of its parameters are frozen and others are not")
-        self.draft.own(layer, {each.key: each.shape for each in given}, trainable != {False})
+        self.draft.own(layer, {name: each.key for name, each in given.items()}, trainable != {False})
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
@@ -208,7 +208,7 @@ def _getitem(reader: _Reader, values: Any, index: int) -> Any:
 @handles("linear")
 def _linear(reader: _Reader, x: Value, weight: Parameter, bias: Parameter | None = None) -> Value:
     made = reader.draft.dense(reader.name, _value(x), weight.shape[0], bias=bias is not None)
-    reader.own(made.layer, weight, bias)
+    reader.own(made.layer, W=weight, b=bias)
     return made
 
 
@@ -216,7 +216,7 @@ def _linear(reader: _Reader, x: Value, weight: Parameter, bias: Parameter | None
 def _matmul(reader: _Reader, a: Any, b: Any) -> Value:
     if isinstance(b, Parameter) and isinstance(a, Value) and len(b.shape) == 2:
         made = reader.draft.dense(reader.name, a, b.shape[1], bias=False)
-        reader.own(made.layer, b)
+        reader.own(made.layer, W=b)
         return made
     return reader.draft.matmul(reader.name, _value(a), _value(b))
 
@@ -244,7 +244,7 @@ def _conv(
         "bias": None if bias is not None else False,
     }
     made = reader.draft.geometry(reader.name, f"conv{rank}d", value, reader.sizes, **options)
-    reader.own(made.layer, weight, bias)
+    reader.own(made.layer, W=weight, b=bias)
     return made
 
 
@@ -272,7 +272,7 @@ def _conv_transpose(
         "bias": None if bias is not None else False,
     }
     made = reader.draft.geometry(reader.name, "conv_transpose2d", value, reader.sizes, **options)
-    reader.own(made.layer, weight, bias)
+    reader.own(made.layer, W=weight, b=bias)
     return made
 
 
@@ -294,7 +294,7 @@ def _batch_norm(
     statistics = "batch" if training or mean is None else None
     options = {"statistics": statistics, "eps": unless(eps, 1e-5) if statistics else None}
     made = reader.draft.channelwise(reader.name, "batchnorm", _value(x), **options)
-    reader.own(made.layer, weight, bias)
+    reader.own(made.layer, gamma=weight, beta=bias)
     return made
 
 
@@ -305,7 +305,7 @@ def _group_norm(
     if weight is None or bias is None:
         raise UnsupportedError("a groupnorm has gamma and beta")
     made = reader.draft.channelwise(reader.name, "groupnorm", _value(x), groups=groups, eps=unless(eps, 1e-5))
-    reader.own(made.layer, weight, bias)
+    reader.own(made.layer, gamma=weight, beta=bias)
     return made
 
 
@@ -322,7 +322,7 @@ def _layer_norm(
     if weight is None or bias is None or len(shape) != 1:
         raise UnsupportedError("a layernorm has gamma and beta, over the last axis")
     made = reader.draft.over_last(reader.name, "layernorm", _value(x), eps=unless(eps, 1e-5))
-    reader.own(made.layer, weight, bias)
+    reader.own(made.layer, gamma=weight, beta=bias)
     return made
 
 
@@ -331,7 +331,7 @@ def _rms_norm(reader: _Reader, x: Value, shape: Sequence[int], weight: Any = Non
     if weight is None or len(shape) != 1:
         raise UnsupportedError("an rmsnorm has gamma, over the last axis")
     made = reader.draft.over_last(reader.name, "rmsnorm", _value(x), eps=unless(eps, None))
-    reader.own(made.layer, weight)
+    reader.own(made.layer, gamma=weight)
     return made
 
 
@@ -350,7 +350,7 @@ def _embedding(reader: _Reader, weight: Parameter, tokens: Any, *rest: Any) -> A
     if draft.vocabularies.setdefault(tokens.layer, rows) != rows:
         raise UnsupportedError("two embeddings of different sizes read the same tokens")
     layer = draft.add(reader.name, "embedding", [tokens], units=units)
-    reader.own(layer, weight)
+    reader.own(layer, W=weight)
     stored = (*tokens.stored, new := Atom(units))
     return Value(layer, (*tokens.shape, units), stored, (*tokens.axes, (new,)))
 
@@ -399,7 +399,7 @@ def _recurrent(
             bias=None if has_biases else False,
             hidden_bias=second,
         )
-        reader.own(layer, *own)
+        reader.own(layer, **{str(place): each for place, each in enumerate(own)})
         value = reader.draft.with_last(value, layer, units)
     return (value, *(None for _ in states))
 
@@ -559,7 +559,7 @@ def _add(reader: _Reader, a: Any, b: Any, *, alpha: float = 1) -> Value:
         if tuple(given) != own:
             raise UnsupportedError(f"it adds a parameter of shape {list(b.shape)} to {list(value.sizes)}")
         made = reader.draft.elementwise(reader.node.name, "positional", value)
-        reader.own(made.layer, b)
+        reader.own(made.layer, W=b)
         return made
     return reader.draft.join(reader.node.name, "add", [_value(a), _value(b)])
 
@@ -665,7 +665,7 @@ def _cat(reader: _Reader, parts: Sequence[Any], axis: int = 0) -> Value:
         if axis % 3 != 1 or first.shape[1:] != (1, units):
             raise UnsupportedError(f"it puts a parameter of shape {list(first.shape)} in front")
         made = reader.draft.geometry(reader.node.name, "class_token", value, reader.sizes)
-        reader.own(made.layer, first)
+        reader.own(made.layer, c=first)
         return made
     values = [_value(each) for each in parts]
     return values[0] if len(values) == 1 else reader.draft.concat(reader.node.name, values, axis)
@@ -704,7 +704,8 @@ def _split(reader: _Reader, x: Any, *rest: Any) -> Any:
     value = _value(x)
     axis = int(rest[-1]) if kind == "unbind" and rest else int(rest[1]) if len(rest) > 1 else 0
     axis %= len(value.axes)
-    parts, start = [], 0
+    start = 0
+    parts: list[Value] = []
     for made in reader.node.meta["val"]:
         size = 1 if kind == "unbind" else int(made.shape[axis])
         part = reader.draft.slice(f"{reader.node.name}_{len(parts)}", value, axis, start, start + size)

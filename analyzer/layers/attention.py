@@ -216,7 +216,8 @@ def _build_attention(builder: Builder, sources: tuple[Node, ...], options: dict[
     if options["causal"] and q[1] != k[1]:
         raise builder.error(f"causal needs as many positions to look from ({q[1]}) as to look at ({k[1]})")
     scale = 1 / sqrt(q[2]) if options["scale"] is None else options["scale"]
-    return _attend(builder, *sources, options["causal"], scale, letter="a")
+    first, second, third = sources
+    return _attend(builder, first, second, third, options["causal"], scale, letter="a")
 
 
 def _build_matmul(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
