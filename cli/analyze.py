@@ -8,13 +8,20 @@ import click
 
 from gradcost.cli.codes import OK, WRONG
 from gradcost.cli.exports import Exports, export_options, write
-from gradcost.cli.options import Size
+from gradcost.cli.options import Size, complete_strategy
 from gradcost.errors import BudgetError
 
 
 @click.command()
 @click.argument("spec", type=click.Path())
-@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Compare only this one; may be repeated.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_strategy,
+    help="Compare only this one; may be repeated.",
+)
 @click.option("--batch", type=int, help="Batch size, instead of the spec's.")
 @click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the spec's.")
 @click.option(

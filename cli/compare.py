@@ -6,11 +6,20 @@ from typing import Any
 
 import click
 
+from gradcost.cli.options import complete_strategy
+
 
 @click.command()
 @click.argument("first", type=click.Path())
 @click.argument("second", type=click.Path())
-@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_strategy,
+    help="Only this one; may be repeated.",
+)
 @click.option("--batch", type=int, help="Batch size of both, instead of the specs'.")
 @click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the specs'.")
 def compare(first: str, second: str, strategies: tuple[str, ...], batch: int | None, dtype: str | None) -> int:

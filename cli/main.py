@@ -14,6 +14,7 @@ from gradcost.cli.compare import compare, diff
 from gradcost.cli.crossover import crossover
 from gradcost.cli.imports import import_model
 from gradcost.cli.memory import fit, memory
+from gradcost.cli.options import complete_config
 from gradcost.cli.sweep import sweep
 from gradcost.cli.trace import trace
 from gradcost.errors import BudgetError, GradcostError
@@ -31,27 +32,63 @@ def commands() -> None:
 
 
 @commands.command()
-def schema() -> None:
-    """Print the JSON Schema of the report."""
+@click.option("--spec", is_flag=True, help="That of the network spec instead, for editors.")
+def schema(spec: bool) -> None:
+    """Print the JSON Schema of the report.
+
+    \b
+    gradcost schema > report.schema.json
+    gradcost schema --spec > spec.schema.json
+
+    With `# yaml-language-server: $schema=spec.schema.json` in the first line of a spec, editors complete and check it.
+    """
     import json
 
+    from gradcost.layers import LAYER_TYPES
     from gradcost.report import REPORT_SCHEMA
+    from gradcost.spec.schema import spec_schema
 
-    click.echo(json.dumps(REPORT_SCHEMA, indent=2))
+    options = {name: kind.fields for name, kind in LAYER_TYPES.items()}
+    click.echo(json.dumps(spec_schema(options) if spec else REPORT_SCHEMA, indent=2))
+
+
+@commands.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands, options, strategies and files in a shell.
+
+    \b
+    gradcost completion bash >> ~/.bashrc
+    gradcost completion zsh >> ~/.zshrc
+    gradcost completion fish > ~/.config/fish/completions/gradcost.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(commands, {}, "gradcost", "_GRADCOST_COMPLETE").source())
 
 
 @commands.command()
 def zoo() -> None:
-    """Predict every network of the zoo, beside its published figures."""
+    """Predict every network of the zoo, beside its published figures.
+
+    Parameters and MACs are those that model cards state; tests hold the specs to them.
+    """
     from gradcost.cli.zoo import render_zoo
 
     render_zoo()
 
 
 @commands.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_config)
 def configs(name: str | None) -> None:
-    """List the example networks, or print the one called NAME."""
+    """List the example networks, or print the one called NAME.
+
+    \b
+    gradcost configs
+    gradcost configs two_layer > net.yaml
+    """
     from gradcost.configs import describe, names, read
 
     if name is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gradcost.cli.options import Size
+from gradcost.cli.options import Size, complete_strategy
 
 
 @click.command()
@@ -12,7 +12,14 @@ from gradcost.cli.options import Size
 @click.option("--optimizer", default="adam", show_default=True, metavar="NAME", help="none, sgd, momentum or adam.")
 @click.option("--precision", metavar="DTYPE", help="Store in float16 or bfloat16, with float32 master weights.")
 @click.option("--batch", type=int, help="Batch size, instead of the spec's.")
-@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_strategy,
+    help="Only this one; may be repeated.",
+)
 def memory(spec: str, optimizer: str, precision: str | None, batch: int | None, strategies: tuple[str, ...]) -> int:
     """Predict what training the network in SPEC holds: parameters, optimizer state, and all else at the peak.
 
@@ -31,7 +38,14 @@ def memory(spec: str, optimizer: str, precision: str | None, batch: int | None, 
 @click.command()
 @click.argument("spec", type=click.Path())
 @click.option("--memory", type=Size(), required=True, help="What there is, e.g. 16GiB.")
-@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_strategy,
+    help="Only this one; may be repeated.",
+)
 @click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the spec's.")
 @click.option("--optimizer", default="none", metavar="NAME", help="none, sgd, momentum or adam.")
 @click.option("--precision", metavar="DTYPE", help="Store in float16 or bfloat16, with float32 master weights.")

@@ -24,3 +24,17 @@ class Size(click.ParamType[int]):
             return parse_bytes(value)
         except GradcostError as error:
             self.fail(str(error), param, ctx)
+
+
+def complete_strategy(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the strategies."""
+    from gradcost.strategies import STRATEGIES
+
+    return [name for name in STRATEGIES if name.startswith(incomplete)]
+
+
+def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the example networks."""
+    from gradcost.configs import names
+
+    return [name for name in names() if name.startswith(incomplete)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcost.cli.options import Size
+from gradcost.cli.options import Size, complete_strategy
 from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,14 @@ SMALL = 256  # predictions that are made sooner than a process pool starts
 @click.command()
 @click.argument("spec", type=click.Path())
 @click.option("--set", "given", multiple=True, required=True, metavar="PATH=VALUES", help="What varies; repeatable.")
-@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_strategy,
+    help="Only this one; may be repeated.",
+)
 @click.option("--measure", is_flag=True, help="Run, too, what fits the budget and finishes in seconds.")
 @click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB.")
 @click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradcost.cli.options import complete_strategy
 from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ Pair = tuple["Traced | None", "Traced | None"]
     "strategies",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_strategy,
     help="One, or two to stand side by side. Default: forward_jacobian and reverse.",
 )
 @click.option("--batch", type=int, help="Batch size, instead of the spec's.")

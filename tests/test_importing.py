@@ -34,7 +34,8 @@ def regroupings(draw: st.DrawFn, sizes: Sequence[int]) -> list[int]:
     for size in found:
         factors = [factor for factor in range(1, size + 1) if size % factor == 0]
         factor = draw(st.sampled_from(factors))
-        split += [factor, size // factor] if draw(st.booleans()) else [size]
+        halved = draw(st.booleans())
+        split += [factor, size // factor] if halved else [size]
     return split
 
 

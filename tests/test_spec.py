@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 import gradcost
+from gradcost.cli.main import commands
+from gradcost.configs import names, read
 from gradcost.errors import SpecError
 from gradcost.graph import build_graph
 from gradcost.layers import LAYER_TYPES, LOSSES, Variable
 from gradcost.spec.located import MAX_FILE_BYTES, parse_yaml
 from gradcost.spec.network import _network
+from networks import networks
 
 HEAD = "input: {shape: [3]}\nlayers:\n"
 LAYER = "  - {name: h, type: dense, units: 4}\n"
@@ -278,3 +285,49 @@ def test_a_damaged_spec_is_read_or_refused(seed: int, edits: int) -> None:
     spec = "".join(text)
     said = refusal(lambda: build_graph(_network(parse_yaml(spec, "net"), "net"), LAYER_TYPES, LOSSES, Variable))
     assert said is None or said.startswith("net")
+
+
+def spec_validator() -> Draft202012Validator:
+    done = CliRunner().invoke(commands, ["schema", "--spec"])
+    schema = json.loads(done.stdout)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+SCHEMA = spec_validator()
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_schema_for_editors_knows_every_example(name: str) -> None:
+    SCHEMA.validate(yaml.safe_load(read(name)))
+
+
+@given(networks())
+def test_the_schema_for_editors_takes_what_the_reader_takes(spec: dict[str, Any]) -> None:
+    SCHEMA.validate(spec)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers": []},
+        {"layers": [{"type": "dens", "units": 1}]},
+        {"layers": [{"type": "dense"}]},
+        {"layers": [{"type": "dense", "units": 0}]},
+        {"layers": [{"type": "dense", "units": 1, "unit": 1}]},
+        {"layers": [{"repeat": 2}]},
+        {"layers": [{"type": "conv2d", "filters": 1, "kernel": [1, 2, 3]}]},
+        {"layers": [{"type": "activation", "activation": "rellu"}]},
+        {"batch": 0},
+        {"dtype": "float16"},
+        {"loss": "hinge"},
+        {"input": {"shapes": [3]}},
+        {"inputs": {"left": [3]}},
+    ],
+)
+def test_the_schema_for_editors_refuses_mistakes(change: dict[str, Any]) -> None:
+    good = {"input": {"shape": [3]}, "layers": [{"type": "dense", "units": "=2*3"}], "loss": "mse"}
+    SCHEMA.validate(good)
+    assert not SCHEMA.is_valid({**good, **change})
+    with pytest.raises(SpecError):
+        gradcost.load({**good, **change})

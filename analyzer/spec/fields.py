@@ -19,6 +19,7 @@ class Required:
 
 
 REQUIRED = Required()
+EXPRESSION = {"type": "string", "pattern": "^="}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -29,6 +30,10 @@ class Field:
 
     def read(self, node: Located, name: str) -> Any:
         """Return the checked value, or raise ``SpecError`` at its place."""
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what it reads, for editors."""
         raise NotImplementedError
 
 
@@ -47,6 +52,10 @@ class Int(Field):
         if not self.minimum <= value <= self.maximum:
             raise node.error(f"{name} must be from {self.minimum:,} to {self.maximum:,}, not {describe(value)}")
         return value
+
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        return {"anyOf": [{"type": "integer", "minimum": self.minimum, "maximum": self.maximum}, EXPRESSION]}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -75,6 +84,12 @@ class Float(Field):
             raise node.error(f"{name} must be a finite number, at least {self.minimum:g}{upper}, not {describe(value)}")
         return number
 
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        ends = {"minimum": self.minimum} if math.isfinite(self.minimum) else {}
+        ends |= {"exclusiveMaximum": self.below} if math.isfinite(self.below) else {}
+        return {"anyOf": [{"type": "number", **ends}, {"type": "string", "pattern": "[0-9]|^="}]}
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Bool(Field):
@@ -85,6 +100,10 @@ class Bool(Field):
         if not isinstance(node.value, bool):
             raise node.error(f"{name} must be true or false, not {describe(node.value)}")
         return node.value
+
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -98,6 +117,10 @@ class Text(Field):
         if not node.value.isprintable() or not 1 <= len(node.value) <= 200:
             raise node.error(f"{name} must be 1 to 200 printable characters")
         return node.value
+
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        return {"type": "string", "minLength": 1, "maxLength": 200}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -114,6 +137,10 @@ class Choice(Field):
             raise node.error(f"{name} cannot be {describe(value)}{tail}")
         return str(value)
 
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        return {"enum": [*self.allowed, *([None] if "none" in self.allowed else [])]}
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sizes(Field):
@@ -127,6 +154,10 @@ class Sizes(Field):
             raise node.error(f"{name} must have 1 to 8 sizes (the batch axis is left out), not {len(node.value)}")
         return tuple(Int().read(item, f"each size of {name}") for item in node.value)
 
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        return {"type": "array", "minItems": 1, "maxItems": 8, "items": Int().schema()}
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Order(Field):
@@ -137,6 +168,10 @@ class Order(Field):
         if not isinstance(node.value, list) or not 1 <= len(node.value) <= 8:
             raise node.error(f"{name} must be a list of axes such as [1, 0, 2], not {describe(node.value)}")
         return tuple(Int(minimum=0, maximum=7).read(item, f"each axis of {name}") for item in node.value)
+
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        return {"type": "array", "minItems": 1, "maxItems": 8, "items": Int(minimum=0, maximum=7).schema()}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -156,6 +191,11 @@ class Pair(Field):
         first, second = (one.read(item, name) for item in node.value)
         return first, second
 
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        one = Int(minimum=self.minimum).schema()
+        return {"anyOf": [*one["anyOf"], {"type": "array", "minItems": 2, "maxItems": 2, "items": one}]}
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Padding(Field):
@@ -166,6 +206,10 @@ class Padding(Field):
         if isinstance(node.value, str):
             return Choice(allowed=("same", "valid")).read(node, name)
         return Pair(minimum=0).read(node, name)
+
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        return {"anyOf": [{"enum": ["same", "valid"]}, *Pair(minimum=0).schema()["anyOf"]]}
 
 
 def read_mapping(node: Located, fields: Mapping[str, Field], what: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gradcost.spec.located import Located, describe
 MAX_LAYERS = 200_000
 Scope: TypeAlias = ChainMap[str, str]
 Variables: TypeAlias = Mapping[str, int]
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 _COMMON_KEYS = ("name", "type", "from", "trainable", "share")
 _REPEAT_KEYS = ("repeat", "index", "layers", "name", "from")
 _USE_KEYS = ("block", "with", "name", "from")
@@ -95,7 +95,7 @@ def unroll(
 
 def check_name(name: str, where: str) -> None:
     """Refuse what cannot be the name of a layer, input, block or variable. Raises ``SpecError``."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise SpecError(
             where, f"{name[:70]!r} cannot be a name; use a letter, then letters, digits, _ or - (64 at most)"
         )
