@@ -95,7 +95,8 @@ def exact_ratio(numerator: int, denominator: int) -> float:
 def available_bytes() -> int:
     """Return the memory that a new process could take now, in bytes.
 
-    Linux: ``MemAvailable`` and the room under the memory control group's limit, whichever is less.
+    Linux: ``MemAvailable`` and the room under the limits of the memory control group and of the process's address
+    space (``ulimit -v``), whichever is least.
     Elsewhere: the free pages that the C library reports, or 2 GiB where it reports none.
     """
     found = []
@@ -114,6 +115,21 @@ def available_bytes() -> int:
         except (OSError, ValueError):
             continue  # no such group, or its limit reads "max"
         found.append(max(room, 0))
+    found += _address_space()
     if not found and hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         found.append(int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
     return min(found) if found else 2 * 2**30
+
+
+def _address_space() -> list[int]:
+    """Return the room in the address space of this process, where that is limited."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return []
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return []  # another system, which has no such limit or does not tell
+    return [max(limit - used, 0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -96,6 +97,9 @@ class RowFile:
             self._stream.flush()
         except OSError as error:
             self._unwritten.clear()
+            stream, self._stream = self._stream, None
+            with suppress(OSError):  # said below; what it still holds cannot be written now either
+                stream.close()
             done = f"{len(self.done):,} rows are done"
             raise UsageError(f"--jsonl {self._target!r} cannot be written: {error.strerror}; {done}") from None
 
