@@ -1,0 +1,61 @@
+"""The guide: its code runs, and proves itself like everything else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gradcost
+from gradcost.layers import LAYER_TYPES
+from gradcost.strategies import STRATEGIES
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+
+
+def code(number: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[number], found)
+    return found
+
+
+def test_the_guides_layer_is_right_in_every_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LAYER_TYPES, "cube", code(0)["CUBE"])
+    dense = {"type": "dense", "units": 3}
+    spec = {"batch": 2, "input": {"shape": [4]}, "layers": [dense, {"type": "cube"}, dense], "loss": "mse"}
+    report = gradcost.analyze(spec, measure=True)
+    assert not report.mismatches
+    for strategy in report.strategies.values():
+        assert strategy.measured is not None
+        assert strategy.exact is False or strategy.measured.gradient_max_relative_error is not None
+    assert report.strategies["reverse"].predicted.multiplies > 0
+
+
+def test_the_guides_strategy_is_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STRATEGIES, "backpropagation", code(1)["STRATEGY"])
+    report = gradcost.analyze(ROOT / "configs" / "residual_mlp.yaml", measure=True)
+    assert not report.mismatches
+    assert report.strategies["backpropagation"].predicted == report.strategies["reverse"].predicted
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs").glob("*.md")) + [ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_paths_and_links_in_the_pages_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:analyzer|cli|configs|tests|docs)/[A-Za-z0-9_/.]+)`", text)
+    linked = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    missing = [name for name in named if not (ROOT / name).exists()]
+    missing += [link for link in linked if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_every_command_and_layer_type_is_in_the_readme() -> None:
+    from gradcost.cli.main import commands
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in commands.commands if f"gradcost {name}" not in text] == []
+    assert [name for name in LAYER_TYPES if f"`{name}`" not in text] == []
