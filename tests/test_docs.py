@@ -42,7 +42,7 @@ def test_the_guides_strategy_is_reverse(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    "page", sorted((ROOT / "docs").glob("*.md")) + [ROOT / "README.md"], ids=lambda page: page.name
+    "page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"], ids=lambda page: page.name
 )
 def test_paths_and_links_in_the_pages_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

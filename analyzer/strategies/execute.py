@@ -132,7 +132,7 @@ def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) 
 def _traced(meter: Meter | None) -> Iterator[None]:
     """Let tracemalloc watch a pass, on top of the arrays that are live before it.
 
-    CPython 3.11 never frees what tracemalloc noted of the places that allocate, some 5 KiB each time that it is stopped.
+    CPython 3.11 does not free what tracemalloc noted of the places that allocate: some 5 KiB each time that it stops.
     """
     if meter is None:
         yield

@@ -179,7 +179,7 @@
       const curves = figure.curves.filter((curve) => !hidden.has(curve.strategy));
       const xs = figure.values.map(Math.log10), all = (curves.length ? curves : figure.curves).flatMap((curve) => curve[key].map(log));
       const low = Math.floor(Math.min(...all)), up = Math.max(low + 1, Math.ceil(Math.max(...all)));
-      const x = (value) => left + (wide - left - right) * (value - xs[0]) / (xs[xs.length - 1] - xs[0]);
+      const x = (value) => left + 8 + (wide - left - right - 8) * (value - xs[0]) / (xs[xs.length - 1] - xs[0]);
       const y = (value) => high - bottom - (high - top - bottom) * (value - low) / (up - low);
       const svg = node("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": `${title} along ${figure.path}, both axes logarithmic; the values are in the table below` });
       const each = Math.ceil((up - low) / 7);
