@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -288,3 +289,39 @@ def test_import_from_the_command_line(tmp_path: Path) -> None:
         path.write_bytes(content)
         done = CliRunner().invoke(commands, ["import", str(path)])
         assert isinstance(done.exception, gradcost.UsageError), content
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    from onnx.helper import make_node
+
+    nodes = [
+        make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], name="conv"),
+        make_node("Relu", ["c"], ["r"]),
+        make_node("MaxPool", ["r"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        make_node("Shape", ["p"], ["s"], end=1),
+        make_node("Concat", ["s", "rest"], ["t"], axis=0),
+        make_node("Reshape", ["p", "t"], ["f"]),
+        make_node("Gemm", ["f", "k"], ["y"], transB=1),
+    ]
+    weights = {"w": ones(2, 1, 3, 3), "rest": np.array([-1]), "k": ones(3, 8)}
+    return model(nodes, weights, [2, 1, 4, 4], tmp_path_factory.mktemp("onnx") / "m.onnx").read_bytes()
+
+
+@given(data=st.data())
+def test_a_damaged_file_is_one_error(
+    data: st.DataObject, sound: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    damaged = bytearray(sound)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(damaged) - 1))
+        if data.draw(st.booleans()):
+            damaged[place] = data.draw(st.integers(0, 255))
+        else:
+            del damaged[place : place + data.draw(st.integers(1, 8))]
+            if not damaged:
+                break
+    path = tmp_path_factory.getbasetemp() / f"damaged_{len(damaged)}.onnx"
+    path.write_bytes(damaged)
+    with suppress(gradcost.UsageError, gradcost.SpecError):  # and nothing else
+        gradcost.load(gradcost.from_onnx(path).spec)

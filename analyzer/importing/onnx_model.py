@@ -182,10 +182,12 @@ class _Reader:
                 made = handler(self, *inputs)
         except UnsupportedError as problem:
             read = next((list(each.sizes) for each in inputs if isinstance(each, Value)), [])
-            self.problems.append(f"{node.op_type} at {node.name or outputs[0]}, reading {read}: {problem}")
+            place = node.name or "".join(outputs[:1])
+            self.problems.append(f"{node.op_type} at {place}, reading {read}: {problem}")
             return
-        except TypeError as problem:
-            self.problems.append(f"{node.op_type} at {node.name or outputs[0]}: inputs not expected, {problem}")
+        except Exception as problem:  # a damaged file raises many kinds, onnx's own too: each is named with its place
+            place = node.name or (outputs[0] if outputs else "a node without outputs")
+            self.problems.append(f"{node.op_type} at {place}: not as ONNX defines it, {_first_line(problem)}")
             return
         parts = made if isinstance(made, tuple) else (made,)
         self.found.update(zip(outputs, parts, strict=False))
@@ -212,6 +214,10 @@ class _Reader:
         """Compute what depends on constants alone, with ONNX's own reference."""
         from onnx.reference import ReferenceEvaluator
 
+        if self.node.op_type in ("ConstantOfShape", "Expand"):  # the two that make much of little
+            size = math.prod(self.integers(inputs[-1]))
+            if not 0 <= size <= MOST_CONSTANT:
+                raise UnsupportedError(f"a constant of {size:,} elements")
         helper = self.onnx.helper
         arrays = {name: self.constant(each) for name, each in zip(self.node.input, inputs, strict=True) if name}
         given = [helper.make_value_info(name, self.onnx.TypeProto()) for name in arrays]
@@ -313,6 +319,10 @@ def handles(*names: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
+
+
+def _first_line(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {str(problem).partition(chr(10))[0][:120]}"
 
 
 def _value(each: Any) -> Value:
