@@ -27,7 +27,8 @@ def regroupings(draw: st.DrawFn, sizes: Sequence[int]) -> list[int]:
     """Draw another shape of the same size: neighbours merged, axes split, ones put in."""
     found: list[int] = []
     for size in sizes:
-        if found and draw(st.booleans()):
+        merged = draw(st.booleans())
+        if found and merged:
             found[-1] *= size
         else:
             found.append(size)

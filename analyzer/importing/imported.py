@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from gradcost.errors import UsageError
 from gradcost.graph import Graph
+from gradcost.importing.axes import Value
 from gradcost.importing.draft import Draft
 from gradcost.importing.spec_text import spec_of, text_of
 from gradcost.report import load
+
+SHOWN_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
@@ -44,3 +49,24 @@ class Imported:
     def network(self) -> Graph:
         """Return it built. Raises ``SpecError`` where the layers do not fit, or nothing is trainable."""
         return load(self.spec)
+
+
+def finished(
+    draft: Draft, what: str, source: str, results: Sequence[object], problems: Sequence[str], loss: str
+) -> Imported:
+    """Return a draft that has been read, ending at the first of its results that is computed from its inputs.
+
+    Raises:
+        UsageError: there were operations without a counterpart, which are named, or no result.
+    """
+    if problems:
+        listed = "\n  ".join(problems[:SHOWN_PROBLEMS])
+        more = f"\n  and {len(problems) - SHOWN_PROBLEMS:,} more" if len(problems) > SHOWN_PROBLEMS else ""
+        raise UsageError(f"{what} has operations without a counterpart in a spec:\n  {listed}{more}")
+    computed = [each for each in results if isinstance(each, Value)]
+    if not computed:
+        raise UsageError(f"{what} returns nothing that it computes from its inputs")
+    if len(computed) > 1:
+        draft.note("It returns several tensors; the spec ends at the first.")
+    draft.end(computed[0])
+    return Imported(draft, loss, source)
