@@ -8,30 +8,23 @@ import click
 
 from gradcost.cli.codes import OK, WRONG
 from gradcost.cli.exports import Exports, export_options, write
-from gradcost.cli.options import Size, complete_strategy
+from gradcost.cli.options import Size, batch_option, dtype_option, outputs_option, strategy_option, wrt_option
 from gradcost.errors import BudgetError
 
 
 @click.command()
 @click.argument("spec", type=click.Path())
-@click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_strategy,
-    help="Compare only this one; may be repeated.",
-)
-@click.option("--batch", type=int, help="Batch size, instead of the spec's.")
-@click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the spec's.")
+@strategy_option
+@batch_option
+@dtype_option
 @click.option(
     "--measure/--no-measure",
     default=None,
     help="Run all that fit the budget, or none. Default: those that also finish in seconds.",
 )
 @click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available.")
-@click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
-@click.option("--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output.")
+@wrt_option
+@outputs_option
 @click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
 @click.option(
     "--checkpoints",

@@ -6,22 +6,15 @@ from typing import Any
 
 import click
 
-from gradcost.cli.options import complete_strategy
+from gradcost.cli.options import dtype_option, strategy_option
 
 
 @click.command()
 @click.argument("first", type=click.Path())
 @click.argument("second", type=click.Path())
-@click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_strategy,
-    help="Only this one; may be repeated.",
-)
+@strategy_option
 @click.option("--batch", type=int, help="Batch size of both, instead of the specs'.")
-@click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the specs'.")
+@dtype_option
 def compare(first: str, second: str, strategies: tuple[str, ...], batch: int | None, dtype: str | None) -> int:
     """Predict the networks in the specs FIRST and SECOND, and show them side by side.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gradcost.cli.options import Size, complete_strategy
+from gradcost.cli.options import Size, outputs_option, strategy_option, wrt_option
 
 _STATES = {
     None: "Not measured on both sides.",
@@ -22,16 +22,9 @@ _STATES = {
     help="What varies; repeatable. Default: every size in the spec, each from 1 to 1024.",
 )
 @click.option("--by", type=click.Choice(["multiplies", "peak_bytes"]), default="multiplies", show_default=True)
-@click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
-@click.option("--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output.")
-@click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_strategy,
-    help="Only this one; may be repeated.",
-)
+@wrt_option
+@outputs_option
+@strategy_option
 @click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
 @click.option("--measure/--no-measure", default=True, help="Confirm each flip by runs on both sides of it.")
 @click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB.")

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import click
 
-from gradcost.cli.options import Size, complete_strategy
+from gradcost.cli.options import Size, batch_option, dtype_option, strategy_option
 
 
 @click.command()
 @click.argument("spec", type=click.Path())
 @click.option("--optimizer", default="adam", show_default=True, metavar="NAME", help="none, sgd, momentum or adam.")
 @click.option("--precision", metavar="DTYPE", help="Store in float16 or bfloat16, with float32 master weights.")
-@click.option("--batch", type=int, help="Batch size, instead of the spec's.")
-@click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_strategy,
-    help="Only this one; may be repeated.",
-)
+@batch_option
+@strategy_option
 def memory(spec: str, optimizer: str, precision: str | None, batch: int | None, strategies: tuple[str, ...]) -> int:
     """Predict what training the network in SPEC holds: parameters, optimizer state, and all else at the peak.
 
@@ -38,15 +31,8 @@ def memory(spec: str, optimizer: str, precision: str | None, batch: int | None, 
 @click.command()
 @click.argument("spec", type=click.Path())
 @click.option("--memory", type=Size(), required=True, help="What there is, e.g. 16GiB.")
-@click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_strategy,
-    help="Only this one; may be repeated.",
-)
-@click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the spec's.")
+@strategy_option
+@dtype_option
 @click.option("--optimizer", default="none", metavar="NAME", help="none, sgd, momentum or adam.")
 @click.option("--precision", metavar="DTYPE", help="Store in float16 or bfloat16, with float32 master weights.")
 @click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of the JVP strategies.")

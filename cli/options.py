@@ -38,3 +38,19 @@ def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str)
     from gradcost.configs import names
 
     return [name for name in names() if name.startswith(incomplete)]
+
+
+strategy_option = click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_strategy,
+    help="Only this one; may be repeated.",
+)
+batch_option = click.option("--batch", type=int, help="Batch size, instead of the spec's.")
+dtype_option = click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the spec's.")
+wrt_option = click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
+outputs_option = click.option(
+    "--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output."
+)

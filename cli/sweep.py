@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcost.cli.options import Size, complete_strategy
+from gradcost.cli.options import Size, outputs_option, strategy_option, wrt_option
 from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,20 +21,13 @@ SMALL = 256  # predictions that are made sooner than a process pool starts
 @click.command()
 @click.argument("spec", type=click.Path())
 @click.option("--set", "given", multiple=True, required=True, metavar="PATH=VALUES", help="What varies; repeatable.")
-@click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_strategy,
-    help="Only this one; may be repeated.",
-)
+@strategy_option
 @click.option("--measure", is_flag=True, help="Run, too, what fits the budget and finishes in seconds.")
 @click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB.")
 @click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
 @click.option("--checkpoints", metavar="SCHEDULE", help="Of reverse_checkpointed: sqrt, uniform:K or binomial:C.")
-@click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
-@click.option("--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output.")
+@wrt_option
+@outputs_option
 @click.option("--jsonl", "jsonl", metavar="FILE", help="Write each row as it is done, one JSON object a line.")
 @click.option("--resume", is_flag=True, help="Keep the rows that are in the --jsonl file, and add those missing.")
 @click.option("--csv", "csv_to", metavar="FILE", help="Write a line for each row and strategy.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradcost.cli.options import complete_strategy
+from gradcost.cli.options import batch_option, complete_strategy, dtype_option, outputs_option, wrt_option
 from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ Pair = tuple["Traced | None", "Traced | None"]
     shell_complete=complete_strategy,
     help="One, or two to stand side by side. Default: forward_jacobian and reverse.",
 )
-@click.option("--batch", type=int, help="Batch size, instead of the spec's.")
-@click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the spec's.")
-@click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
-@click.option("--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output.")
+@batch_option
+@dtype_option
+@wrt_option
+@outputs_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random parameters and data.")
 @click.option("--digits", type=click.IntRange(1, 17), default=4, show_default=True, help="Significant digits.")
 def trace(

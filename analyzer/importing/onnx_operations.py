@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gradcost.importing.axes import Atom, UnsupportedError, Value
+from gradcost.importing.handlers import Handlers, as_value
 from gradcost.importing.options import short, unless
 from gradcost.numerics import Array, np
 
 if TYPE_CHECKING:
     from gradcost.importing.onnx_model import Reader
 
-Handler = Callable[..., Any]
-HANDLERS: dict[str, Handler] = {}
+HANDLERS = Handlers()
+handles = HANDLERS.handles
 HALF_ROOT = math.sqrt(0.5)
 
 
@@ -45,22 +46,6 @@ class Causal:
     weights: bool = False
 
 
-def handles(*names: str) -> Callable[[Handler], Handler]:
-    """Register what reads the operations of these names."""
-
-    def register(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return register
-
-
-def _value(each: Any) -> Value:
-    if not isinstance(each, Value):
-        raise UnsupportedError("it computes with a constant or a parameter in a way that no layer does")
-    return each
-
-
 # ---- layers ----
 
 
@@ -70,9 +55,9 @@ def _gemm(reader: Reader, x: Any, weight: Any, bias: Any = None) -> Value:
     if given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1 or given.get("transA", 0):
         raise UnsupportedError("it scales or transposes its input")
     if not isinstance(weight, Initial):
-        return reader.draft.matmul(reader.name, _value(x), _value(weight))
+        return reader.draft.matmul(reader.name, as_value(x), as_value(weight))
     units = weight.shape[0] if given.get("transB", 0) else weight.shape[1]
-    made = reader.draft.dense(reader.name, _value(x), units, bias=bias is not None)
+    made = reader.draft.dense(reader.name, as_value(x), units, bias=bias is not None)
     reader.own(made.layer, W=weight, b=bias)
     return made
 
@@ -80,13 +65,13 @@ def _gemm(reader: Reader, x: Any, weight: Any, bias: Any = None) -> Value:
 @handles("MatMul")
 def _matmul(reader: Reader, a: Any, b: Any) -> Value:
     if isinstance(b, Initial) and len(b.shape) == 2:
-        made = reader.draft.dense(reader.name, _value(a), b.shape[1], bias=False)
+        made = reader.draft.dense(reader.name, as_value(a), b.shape[1], bias=False)
         reader.own(made.layer, W=b)
         return made
     if isinstance(a, Causal) and a.weights:
-        return reader.draft.attention(reader.name, a.q, a.k, _value(b), causal=True, scale=1.0)
-    made = reader.draft.matmul(reader.name, _value(a), _value(b))
-    reader.products[made.layer] = _value(a), _value(b).swapped(-1, -2)
+        return reader.draft.attention(reader.name, a.q, a.k, as_value(b), causal=True, scale=1.0)
+    made = reader.draft.matmul(reader.name, as_value(a), as_value(b))
+    reader.products[made.layer] = as_value(a), as_value(b).swapped(-1, -2)
     return made
 
 
@@ -110,7 +95,7 @@ def _conv(reader: Reader, x: Any, weight: Any, bias: Any = None) -> Value:
     if transposed:
         options["output_padding"] = unless(short(given.get("output_padding", [0])), 0)
     kind = "conv_transpose2d" if transposed else f"conv{rank}d"
-    value = reader.draft.channels_first(_value(x), rank + 1)
+    value = reader.draft.channels_first(as_value(x), rank + 1)
     made = reader.draft.geometry(reader.name, kind, value, reader.sizes, **options)
     reader.own(made.layer, W=weight, b=bias)
     return made
@@ -121,26 +106,26 @@ def _batch_norm(reader: Reader, x: Any, scale: Any, bias: Any, mean: Any, var: A
     training = bool(reader.attributes.get("training_mode", 0))
     eps = unless(round(reader.attributes.get("epsilon", 1e-5), 10), 1e-5) if training else None
     options = {"statistics": "batch" if training else None, "eps": eps}
-    made = reader.draft.channelwise(reader.name, "batchnorm", _value(x), **options)
+    made = reader.draft.channelwise(reader.name, "batchnorm", as_value(x), **options)
     reader.own(made.layer, gamma=scale, beta=bias)
     return made
 
 
 @handles("InstanceNormalization", "GroupNormalization")
 def _group_norm(reader: Reader, x: Any, scale: Any, bias: Any) -> Value:
-    channels = _value(x).sizes[1]
+    channels = as_value(x).sizes[1]
     groups = reader.attributes.get("num_groups", channels)
     if isinstance(scale, Initial) and scale.shape != (channels,):
         raise UnsupportedError("it has a gamma for each group, not for each channel")
     eps = unless(round(reader.attributes.get("epsilon", 1e-5), 10), 1e-5)
-    made = reader.draft.channelwise(reader.name, "groupnorm", _value(x), groups=groups, eps=eps)
+    made = reader.draft.channelwise(reader.name, "groupnorm", as_value(x), groups=groups, eps=eps)
     reader.own(made.layer, gamma=scale, beta=bias)
     return made
 
 
 @handles("LayerNormalization")
 def _layer_norm(reader: Reader, x: Any, scale: Any, bias: Any = None) -> Value:
-    value = _value(x)
+    value = as_value(x)
     if bias is None or reader.attributes.get("axis", -1) % len(value.axes) != len(value.axes) - 1:
         raise UnsupportedError("a layernorm has gamma and beta, over the last axis")
     eps = unless(round(reader.attributes.get("epsilon", 1e-5), 10), 1e-5)
@@ -169,7 +154,7 @@ def _gather(reader: Reader, data: Any, indices: Any) -> Any:
     places = reader.constant(indices)
     if places.size != 1:
         raise UnsupportedError("it picks several places at once")
-    value, index = _value(data), int(places.reshape(-1)[0])
+    value, index = as_value(data), int(places.reshape(-1)[0])
     index %= value.sizes[axis]
     part = draft.slice(reader.name, value, axis, index, index + 1)
     return part.without_axis(axis) if places.ndim == 0 else part
@@ -190,7 +175,7 @@ def _recurrent(
     names = list(given.get("activations", usual))
     if "clip" in given or (names != usual and not (kind == "rnn" and names == [b"Relu"])):
         raise UnsupportedError("it clips, or has activations of its own")
-    value = reader.draft.laid_out(_value(x))
+    value = reader.draft.laid_out(as_value(x))
     if value.batch_axis != 1 or len(value.own_shape) != 2:
         raise UnsupportedError("it reads a sequence without a batch")
     units = R.shape[2]
@@ -223,13 +208,13 @@ def _pool(reader: Reader, x: Any) -> Value:
     if kind == "avg_pool" and padding != 0 and not given.get("count_include_pad", 0):
         raise UnsupportedError("a mean that leaves its padding out")
     options = {"kernel": kernel, "stride": unless(short(given.get("strides", [1, 1])), kernel)}
-    value = reader.draft.channels_first(_value(x), 3)
+    value = reader.draft.channels_first(as_value(x), 3)
     return reader.draft.geometry(reader.name, kind, value, reader.sizes, **options, padding=unless(padding, 0))
 
 
 @handles("GlobalAveragePool")
 def _global_pool(reader: Reader, x: Any) -> Value:
-    value = _value(x)
+    value = as_value(x)
     return reader.draft.mean(reader.name, value, range(2, len(value.axes)), keep=True)
 
 
@@ -238,7 +223,7 @@ def _mean(reader: Reader, x: Any, axes: Any = None) -> Value:
     places = reader.axes(axes)
     if not places:
         raise UnsupportedError("it takes the mean over the batch too")
-    return reader.draft.mean(reader.name, _value(x), places, keep=bool(reader.attributes.get("keepdims", 1)))
+    return reader.draft.mean(reader.name, as_value(x), places, keep=bool(reader.attributes.get("keepdims", 1)))
 
 
 # ---- elementwise ----
@@ -248,7 +233,7 @@ ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish"
 
 @handles(*ACTIVATIONS)
 def _activation(reader: Reader, x: Any) -> Value:
-    return activation(reader, _value(x), ACTIVATIONS[reader.node.op_type])
+    return activation(reader, as_value(x), ACTIVATIONS[reader.node.op_type])
 
 
 def activation(reader: Reader, x: Value, kind: str, **options: Any) -> Value:
@@ -260,12 +245,12 @@ def activation(reader: Reader, x: Value, kind: str, **options: Any) -> Value:
 def _gelu(reader: Reader, x: Any) -> Value:
     if reader.attributes.get("approximate", b"none") != b"none":
         reader.draft.note("Its gelu is the tanh approximation; here it is the exact one, which counts erf for tanh.")
-    return activation(reader, _value(x), "gelu")
+    return activation(reader, as_value(x), "gelu")
 
 
 @handles("Erf")
 def _erf(reader: Reader, x: Any) -> Gelu:
-    base = _scaled(reader, _value(x), HALF_ROOT)
+    base = _scaled(reader, as_value(x), HALF_ROOT)
     if base is None:
         raise UnsupportedError("an erf that is not part of a gelu")
     return Gelu("erf", base)
@@ -282,14 +267,14 @@ def _scaled(reader: Reader, value: Value, factor: float) -> Value | None:
 @handles("LeakyRelu")
 def _leaky_relu(reader: Reader, x: Any) -> Value:
     slope = round(reader.attributes.get("alpha", 0.01), 8)
-    return activation(reader, _value(x), "leaky_relu", negative_slope=unless(slope, 0.01))
+    return activation(reader, as_value(x), "leaky_relu", negative_slope=unless(slope, 0.01))
 
 
 @handles("HardSigmoid")
 def _hard_sigmoid(reader: Reader, x: Any) -> Value:
     if not math.isclose(reader.attributes.get("alpha", 0.2), 1 / 6, rel_tol=1e-5):
         raise UnsupportedError("a hardsigmoid of another slope than 1/6")
-    return activation(reader, _value(x), "hardsigmoid")
+    return activation(reader, as_value(x), "hardsigmoid")
 
 
 @handles("Clip")
@@ -298,9 +283,9 @@ def _clip(reader: Reader, x: Any, low: Any = None, high: Any = None) -> Value:
     ends = [given.get("min"), given.get("max")] if "min" in given or "max" in given else [low, high]
     found = [None if end is None else float(reader.constant(end).reshape(())) for end in ends]
     if found == [0, 6]:
-        return activation(reader, _value(x), "relu6")
+        return activation(reader, as_value(x), "relu6")
     if found == [0, None]:
-        return activation(reader, _value(x), "relu")
+        return activation(reader, as_value(x), "relu")
     raise UnsupportedError(f"it clips to {found[0]} and {found[1]}; a spec has relu6, 0 and 6")
 
 
@@ -308,7 +293,7 @@ def _clip(reader: Reader, x: Any, low: Any = None, high: Any = None) -> Value:
 def _softmax(reader: Reader, x: Any) -> Any:
     if isinstance(x, Causal) and reader.node.op_type == "Softmax":
         return replace(x, weights=True)
-    value = _value(x)
+    value = as_value(x)
     axis = reader.attributes.get("axis", -1 if reader.opsets.get("", 1) >= 13 else 1)
     if axis % len(value.axes) != len(value.axes) - 1:
         raise UnsupportedError("a softmax that is not over the last axis")
@@ -328,7 +313,7 @@ def _add(reader: Reader, a: Any, b: Any) -> Any:
         if a.stage != "erf" or float(reader.constant(b).reshape(())) != 1:
             raise UnsupportedError("an erf that is not part of a gelu")
         return Gelu("1+erf", a.base)
-    value = _value(a)
+    value = as_value(a)
     if isinstance(b, Value):
         return reader.draft.join(reader.name, "add", [value, b])
     if value.layer in reader.products and _hides_what_is_ahead(reader.constant(b), value.sizes):
@@ -363,8 +348,8 @@ def _hides_what_is_ahead(mask: Array, sizes: Sequence[int]) -> bool:
 
 @handles("Sub")
 def _sub(reader: Reader, a: Any, b: Any) -> Value:
-    less = reader.draft.elementwise(f"{reader.name}_minus", "scale", _value(b), factor=-1.0)
-    return reader.draft.join(reader.name, "add", [_value(a), less])
+    less = reader.draft.elementwise(f"{reader.name}_minus", "scale", as_value(b), factor=-1.0)
+    return reader.draft.join(reader.name, "add", [as_value(a), less])
 
 
 @handles("Mul")
@@ -375,8 +360,8 @@ def _mul(reader: Reader, a: Any, b: Any) -> Any:
         return _gelu_product(reader, a, b)
     factor = _scalar(reader, b)
     if factor is not None:
-        return reader.draft.elementwise(reader.name, "scale", _value(a), factor=factor)
-    return reader.draft.join(reader.name, "multiply", [_value(a), _value(b)])
+        return reader.draft.elementwise(reader.name, "scale", as_value(a), factor=factor)
+    return reader.draft.join(reader.name, "multiply", [as_value(a), as_value(b)])
 
 
 def _gelu_product(reader: Reader, part: Gelu, other: Any) -> Any:
@@ -397,12 +382,12 @@ def _div(reader: Reader, a: Any, b: Any) -> Value:
     divisor = None if isinstance(b, Value | Gelu | Causal) else _scalar(reader, b)
     if divisor is None:
         raise UnsupportedError("it divides by a tensor")
-    return reader.draft.elementwise(reader.name, "scale", _value(a), factor=1 / divisor)
+    return reader.draft.elementwise(reader.name, "scale", as_value(a), factor=1 / divisor)
 
 
 @handles("Neg")
 def _neg(reader: Reader, x: Any) -> Value:
-    return reader.draft.elementwise(reader.name, "scale", _value(x), factor=-1.0)
+    return reader.draft.elementwise(reader.name, "scale", as_value(x), factor=-1.0)
 
 
 def _scalar(reader: Reader, each: Any) -> float | None:
@@ -425,23 +410,23 @@ def _same(reader: Reader, x: Any, *rest: Any) -> Any:
 def _reshape(reader: Reader, x: Any, *rest: Any) -> Any:
     if isinstance(x, Initial):
         return Initial(reader.sizes, x.key, x.tensor)
-    return _value(x).reshaped(reader.sizes)
+    return as_value(x).reshaped(reader.sizes)
 
 
 @handles("Transpose")
 def _transpose(reader: Reader, x: Any) -> Any:
-    rank = len(x.shape) if isinstance(x, Initial) else len(_value(x).axes)
+    rank = len(x.shape) if isinstance(x, Initial) else len(as_value(x).axes)
     order = list(reader.attributes.get("perm", range(rank - 1, -1, -1)))
     if isinstance(x, Initial):
         return Initial(tuple(x.shape[axis] for axis in order), x.key, x.tensor)
-    return _value(x).moved(order)
+    return as_value(x).moved(order)
 
 
 @handles("Unsqueeze")
 def _unsqueeze(reader: Reader, x: Any, axes: Any = None) -> Any:
     if isinstance(x, Initial):
         return Initial(reader.sizes, x.key, x.tensor)
-    value, places = _value(x), reader.axes(axes) or []
+    value, places = as_value(x), reader.axes(axes) or []
     rank = len(value.axes) + len(places)
     for axis in sorted(axis % rank for axis in places):
         value = value.with_axis(axis)
@@ -450,7 +435,7 @@ def _unsqueeze(reader: Reader, x: Any, axes: Any = None) -> Any:
 
 @handles("Squeeze")
 def _squeeze(reader: Reader, x: Any, axes: Any = None) -> Value:
-    value, places = _value(x), reader.axes(axes)
+    value, places = as_value(x), reader.axes(axes)
     count = len(value.axes)
     wanted = range(count) if places is None else [axis % count for axis in places]
     for axis in sorted(wanted, reverse=True):
@@ -463,7 +448,7 @@ def _squeeze(reader: Reader, x: Any, axes: Any = None) -> Value:
 def _expand(reader: Reader, x: Any, shape: Any) -> Any:
     if isinstance(x, Initial):
         return Initial(tuple(np.broadcast_shapes(x.shape, tuple(reader.integers(shape)))), x.key, x.tensor)
-    if tuple(np.broadcast_shapes(_value(x).sizes, tuple(reader.integers(shape)))) != _value(x).sizes:
+    if tuple(np.broadcast_shapes(as_value(x).sizes, tuple(reader.integers(shape)))) != as_value(x).sizes:
         raise UnsupportedError("it repeats a tensor along an axis")
     return x
 
@@ -472,19 +457,19 @@ def _expand(reader: Reader, x: Any, shape: Any) -> Any:
 def _concat(reader: Reader, *parts: Any) -> Value:
     axis, first = reader.attributes["axis"], parts[0]
     if isinstance(first, Initial) and len(parts) == 2:
-        value = reader.draft.channels_first(_value(parts[1]), 2)
+        value = reader.draft.channels_first(as_value(parts[1]), 2)
         if axis % 3 != 1 or tuple(first.shape[1:]) != (1, value.own_shape[-1]):
             raise UnsupportedError(f"it puts a parameter of shape {list(first.shape)} in front")
         made = reader.draft.geometry(reader.name, "class_token", value, reader.sizes)
         reader.own(made.layer, c=first)
         return made
-    values = [_value(each) for each in parts]
+    values = [as_value(each) for each in parts]
     return values[0] if len(values) == 1 else reader.draft.concat(reader.name, values, axis)
 
 
 @handles("Slice")
 def _slice(reader: Reader, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None) -> Value:
-    given, value = reader.attributes, _value(x)
+    given, value = reader.attributes, as_value(x)
     first = list(given["starts"]) if "starts" in given else reader.integers(starts)
     last = list(given["ends"]) if "ends" in given else reader.integers(ends)
     places = reader.axes(axes) or list(range(len(first)))
@@ -499,7 +484,7 @@ def _slice(reader: Reader, x: Any, starts: Any = None, ends: Any = None, axes: A
 
 @handles("Split")
 def _split(reader: Reader, x: Any, given: Any = None) -> tuple[Value, ...]:
-    value, axis = _value(x), reader.attributes.get("axis", 0) % len(_value(x).axes)
+    value, axis = as_value(x), reader.attributes.get("axis", 0) % len(as_value(x).axes)
     count = len(reader.node.output)
     if "split" in reader.attributes:
         sizes = list(reader.attributes["split"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcost.importing.axes import Atom, UnsupportedError, Value
+from gradcost.importing.handlers import Handlers, as_value
 from gradcost.importing.options import short, unless
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
     from gradcost.importing.torch_export import Reader
 
-Handler = Callable[..., Any]
-HANDLERS: dict[str, Handler] = {}
+HANDLERS = Handlers()
+handles = HANDLERS.handles
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,22 +34,6 @@ class Parameter:
         return tuple(self.tensor.shape)
 
 
-def handles(*names: str) -> Callable[[Handler], Handler]:
-    """Register what reads the operations of these names."""
-
-    def register(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return register
-
-
-def _value(each: Any) -> Value:
-    if not isinstance(each, Value):
-        raise UnsupportedError("it computes with a constant or a parameter in a way that no layer does")
-    return each
-
-
 def getitem(reader: Reader, values: Any, index: int) -> Any:
     """Return one of several results."""
     return values[index]
@@ -59,7 +44,7 @@ def getitem(reader: Reader, values: Any, index: int) -> Any:
 
 @handles("linear")
 def _linear(reader: Reader, x: Value, weight: Parameter, bias: Parameter | None = None) -> Value:
-    made = reader.draft.dense(reader.name, _value(x), weight.shape[0], bias=bias is not None)
+    made = reader.draft.dense(reader.name, as_value(x), weight.shape[0], bias=bias is not None)
     reader.own(made.layer, W=weight, b=bias)
     return made
 
@@ -70,7 +55,7 @@ def _matmul(reader: Reader, a: Any, b: Any) -> Value:
         made = reader.draft.dense(reader.name, a, b.shape[1], bias=False)
         reader.own(made.layer, W=b)
         return made
-    return reader.draft.matmul(reader.name, _value(a), _value(b))
+    return reader.draft.matmul(reader.name, as_value(a), as_value(b))
 
 
 @handles("conv1d", "conv2d")
@@ -84,20 +69,8 @@ def _conv(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Value:
-    rank = len(weight.shape) - 2
-    value = reader.draft.channels_first(_value(x), rank + 1)
-    options = {
-        "filters": weight.shape[0],
-        "kernel": short(weight.shape[2:]),
-        "stride": unless(short(stride), 1),
-        "padding": unless(padding if isinstance(padding, str) else short(padding), 0),
-        "dilation": unless(short(dilation), 1),
-        "groups": unless(groups, 1),
-        "bias": None if bias is not None else False,
-    }
-    made = reader.draft.geometry(reader.name, f"conv{rank}d", value, reader.sizes, **options)
-    reader.own(made.layer, W=weight, b=bias)
-    return made
+    kind = f"conv{len(weight.shape) - 2}d"
+    return _convolution(reader, kind, x, weight, bias, weight.shape[0], stride, padding, dilation, groups)
 
 
 @handles("conv_transpose2d")
@@ -112,18 +85,37 @@ def _conv_transpose(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Value:
-    value = reader.draft.channels_first(_value(x), 3)
+    extra = {"output_padding": unless(short(output_padding), 0)}
+    filters = weight.shape[1] * groups
+    return _convolution(
+        reader, "conv_transpose2d", x, weight, bias, filters, stride, padding, dilation, groups, **extra
+    )
+
+
+def _convolution(
+    reader: Reader,
+    kind: str,
+    x: Value,
+    weight: Parameter,
+    bias: Parameter | None,
+    filters: int,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    **extra: Any,
+) -> Value:
     options = {
-        "filters": weight.shape[1] * groups,
+        "filters": filters,
         "kernel": short(weight.shape[2:]),
         "stride": unless(short(stride), 1),
-        "padding": unless(short(padding), 0),
-        "output_padding": unless(short(output_padding), 0),
+        "padding": unless(padding if isinstance(padding, str) else short(padding), 0),
         "dilation": unless(short(dilation), 1),
         "groups": unless(groups, 1),
         "bias": None if bias is not None else False,
     }
-    made = reader.draft.geometry(reader.name, "conv_transpose2d", value, reader.sizes, **options)
+    value = reader.draft.channels_first(as_value(x), len(weight.shape) - 1)
+    made = reader.draft.geometry(reader.name, kind, value, reader.sizes, **options, **extra)
     reader.own(made.layer, W=weight, b=bias)
     return made
 
@@ -145,7 +137,7 @@ def _batch_norm(
         raise UnsupportedError("a batchnorm has gamma and beta")
     statistics = "batch" if training or mean is None else None
     options = {"statistics": statistics, "eps": unless(eps, 1e-5) if statistics else None}
-    made = reader.draft.channelwise(reader.name, "batchnorm", _value(x), **options)
+    made = reader.draft.channelwise(reader.name, "batchnorm", as_value(x), **options)
     reader.own(made.layer, gamma=weight, beta=bias)
     return made
 
@@ -156,7 +148,7 @@ def _group_norm(
 ) -> Value:
     if weight is None or bias is None:
         raise UnsupportedError("a groupnorm has gamma and beta")
-    made = reader.draft.channelwise(reader.name, "groupnorm", _value(x), groups=groups, eps=unless(eps, 1e-5))
+    made = reader.draft.channelwise(reader.name, "groupnorm", as_value(x), groups=groups, eps=unless(eps, 1e-5))
     reader.own(made.layer, gamma=weight, beta=bias)
     return made
 
@@ -173,7 +165,7 @@ def _layer_norm(
 ) -> Value:
     if weight is None or bias is None or len(shape) != 1:
         raise UnsupportedError("a layernorm has gamma and beta, over the last axis")
-    made = reader.draft.over_last(reader.name, "layernorm", _value(x), eps=unless(eps, 1e-5))
+    made = reader.draft.over_last(reader.name, "layernorm", as_value(x), eps=unless(eps, 1e-5))
     reader.own(made.layer, gamma=weight, beta=bias)
     return made
 
@@ -182,7 +174,7 @@ def _layer_norm(
 def _rms_norm(reader: Reader, x: Value, shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Value:
     if weight is None or len(shape) != 1:
         raise UnsupportedError("an rmsnorm has gamma, over the last axis")
-    made = reader.draft.over_last(reader.name, "rmsnorm", _value(x), eps=unless(eps, None))
+    made = reader.draft.over_last(reader.name, "rmsnorm", as_value(x), eps=unless(eps, None))
     reader.own(made.layer, gamma=weight)
     return made
 
@@ -228,7 +220,7 @@ def _recurrent(
         raise UnsupportedError("its first state is not zero")
     if training and dropout and layers > 1:
         raise UnsupportedError("it drops out between its layers; use one module for each, with a dropout between them")
-    value = _value(x)
+    value = as_value(x)
     each = 4 if has_biases else 2
     if len(weights) != each * layers:
         raise UnsupportedError("it projects its state (proj_size)")
@@ -273,7 +265,7 @@ def _attention(
         raise UnsupportedError("it has a mask of its own; is_causal=True is the one that a spec has")
     if dropout:
         raise UnsupportedError("it drops out attention weights; call eval(), or set that dropout to 0")
-    q, k, v = _value(q), _value(k), _value(v)
+    q, k, v = as_value(q), as_value(k), as_value(v)
     if len(q.axes) != 4:
         raise UnsupportedError("it reads [batch, heads, positions, units]")
     usual = scale is None or math.isclose(scale, 1 / math.sqrt(q.sizes[-1]))
@@ -292,7 +284,7 @@ def _pool(reader: Reader, x: Value, kernel: Any, stride: Any = (), padding: Any 
     counted = kind == "max_pool" or short(padding) == 0 or len(rest) < 2 or rest[1]
     if not counted or (kind == "avg_pool" and len(rest) > 2 and rest[2] is not None):
         raise UnsupportedError("a mean that leaves its padding out, or has a divisor of its own")
-    value = reader.draft.channels_first(_value(x), 3)
+    value = reader.draft.channels_first(as_value(x), 3)
     kernel, stride = short(kernel), short(stride or kernel)
     options = {"kernel": kernel, "stride": unless(stride, kernel), "padding": unless(short(padding), 0)}
     return reader.draft.geometry(reader.name, kind, value, reader.sizes, **options)
@@ -300,7 +292,7 @@ def _pool(reader: Reader, x: Value, kernel: Any, stride: Any = (), padding: Any 
 
 @handles("adaptive_avg_pool2d")
 def _adaptive(reader: Reader, x: Value, size: Sequence[int]) -> Value:
-    value = reader.draft.channels_first(_value(x), 3)
+    value = reader.draft.channels_first(as_value(x), 3)
     if list(size) == [1, 1]:
         made = reader.draft.geometry(reader.name, "global_avg_pool", value, reader.sizes[:2])
         return made.with_axis(2).with_axis(3)
@@ -314,7 +306,7 @@ def _adaptive(reader: Reader, x: Value, size: Sequence[int]) -> Value:
 def _mean(reader: Reader, x: Value, axes: Sequence[int] | None, keepdim: bool = False, **kwargs: Any) -> Value:
     if not axes:
         raise UnsupportedError("it takes the mean over the batch too")
-    return reader.draft.mean(reader.name, _value(x), axes, keep=keepdim)
+    return reader.draft.mean(reader.name, as_value(x), axes, keep=keepdim)
 
 
 # ---- elementwise ----
@@ -340,7 +332,7 @@ ACTIVATIONS = {
 @handles(*ACTIVATIONS)
 def _activation(reader: Reader, x: Value) -> Value:
     kind = ACTIVATIONS[str(reader.node.target).removeprefix("aten.").split(".")[0]]
-    return activation(reader, _value(x), kind)
+    return activation(reader, as_value(x), kind)
 
 
 def activation(reader: Reader, x: Value, kind: str, **options: Any) -> Value:
@@ -352,33 +344,33 @@ def activation(reader: Reader, x: Value, kind: str, **options: Any) -> Value:
 def _gelu(reader: Reader, x: Value, *, approximate: str = "none") -> Value:
     if approximate != "none":
         reader.draft.note("Its gelu is the tanh approximation; here it is the exact one, which counts erf for tanh.")
-    return activation(reader, _value(x), "gelu")
+    return activation(reader, as_value(x), "gelu")
 
 
 @handles("leaky_relu", "leaky_relu_")
 def _leaky_relu(reader: Reader, x: Value, slope: float = 0.01) -> Value:
-    return activation(reader, _value(x), "leaky_relu", negative_slope=unless(slope, 0.01))
+    return activation(reader, as_value(x), "leaky_relu", negative_slope=unless(slope, 0.01))
 
 
 @handles("softplus")
 def _softplus(reader: Reader, x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
     if beta != 1.0:
         raise UnsupportedError("a softplus with a beta other than 1")
-    return activation(reader, _value(x), "softplus")
+    return activation(reader, as_value(x), "softplus")
 
 
 @handles("hardtanh", "hardtanh_", "clamp", "clamp_")
 def _clamp(reader: Reader, x: Value, low: float | None = -1.0, high: float | None = 1.0) -> Value:
     if (low, high) == (0, 6):
-        return activation(reader, _value(x), "relu6")
+        return activation(reader, as_value(x), "relu6")
     if (low, high) == (0, None):
-        return activation(reader, _value(x), "relu")
+        return activation(reader, as_value(x), "relu")
     raise UnsupportedError(f"it clamps to {low} and {high}; a spec has relu6, 0 and 6")
 
 
 @handles("softmax", "_softmax")
 def _softmax(reader: Reader, x: Value, axis: int, *rest: Any) -> Value:
-    value = _value(x)
+    value = as_value(x)
     if axis % len(value.axes) != len(value.axes) - 1:
         raise UnsupportedError("a softmax that is not over the last axis")
     return reader.draft.over_last(reader.name_of("softmax"), "activation", value, activation="softmax")
@@ -389,12 +381,14 @@ def _log_softmax(reader: Reader, x: Value, axis: int, *rest: Any) -> Value:
     if any(user.op != "output" for user in reader.node.users):
         raise UnsupportedError("a log_softmax that is not the last operation")
     reader.draft.note("Its last log_softmax is part of the loss softmax_ce, which takes logits.")
-    return _value(x)
+    return as_value(x)
 
 
 @handles("dropout", "dropout_", "feature_dropout")
 def _dropout(reader: Reader, x: Value, rate: float, training: bool) -> Value:
-    return reader.draft.elementwise(reader.name, "dropout", _value(x), rate=rate) if training and rate else _value(x)
+    return (
+        reader.draft.elementwise(reader.name, "dropout", as_value(x), rate=rate) if training and rate else as_value(x)
+    )
 
 
 @handles("add", "add_")
@@ -404,7 +398,7 @@ def _add(reader: Reader, a: Any, b: Any, *, alpha: float = 1) -> Value:
     if isinstance(a, Parameter):
         a, b = b, a
     if isinstance(b, Parameter):
-        value = reader.draft.laid_out(_value(a))
+        value = reader.draft.laid_out(as_value(a))
         own, given = value.own_shape, list(b.shape)
         while len(given) > len(own) and given[0] == 1:
             given = given[1:]
@@ -413,15 +407,15 @@ def _add(reader: Reader, a: Any, b: Any, *, alpha: float = 1) -> Value:
         made = reader.draft.elementwise(reader.node.name, "positional", value)
         reader.own(made.layer, W=b)
         return made
-    return reader.draft.join(reader.node.name, "add", [_value(a), _value(b)])
+    return reader.draft.join(reader.node.name, "add", [as_value(a), as_value(b)])
 
 
 @handles("sub", "sub_")
 def _sub(reader: Reader, a: Any, b: Any, *, alpha: float = 1) -> Value:
     if alpha != 1:
         raise UnsupportedError("it subtracts a multiple")
-    less = reader.draft.elementwise(f"{reader.node.name}_minus", "scale", _value(b), factor=-1.0)
-    return reader.draft.join(reader.node.name, "add", [_value(a), less])
+    less = reader.draft.elementwise(f"{reader.node.name}_minus", "scale", as_value(b), factor=-1.0)
+    return reader.draft.join(reader.node.name, "add", [as_value(a), less])
 
 
 @handles("mul", "mul_")
@@ -430,8 +424,8 @@ def _mul(reader: Reader, a: Any, b: Any) -> Value:
         a, b = b, a
     factor = scalar(b)
     if factor is not None:
-        return reader.draft.elementwise(reader.node.name, "scale", _value(a), factor=factor)
-    return reader.draft.join(reader.node.name, "multiply", [_value(a), _value(b)])
+        return reader.draft.elementwise(reader.node.name, "scale", as_value(a), factor=factor)
+    return reader.draft.join(reader.node.name, "multiply", [as_value(a), as_value(b)])
 
 
 @handles("div", "div_")
@@ -439,12 +433,12 @@ def _div(reader: Reader, a: Any, b: Any) -> Value:
     factor = scalar(b)
     if factor is None:
         raise UnsupportedError("it divides by a tensor")
-    return reader.draft.elementwise(reader.node.name, "scale", _value(a), factor=1 / factor)
+    return reader.draft.elementwise(reader.node.name, "scale", as_value(a), factor=1 / factor)
 
 
 @handles("neg")
 def _neg(reader: Reader, a: Any) -> Value:
-    return reader.draft.elementwise(reader.node.name, "scale", _value(a), factor=-1.0)
+    return reader.draft.elementwise(reader.node.name, "scale", as_value(a), factor=-1.0)
 
 
 # ---- views and moves ----
@@ -459,39 +453,39 @@ def _same(reader: Reader, x: Any, *rest: Any, **kwargs: Any) -> Any:
 
 @handles("view", "reshape", "_unsafe_view")
 def _view(reader: Reader, x: Any, shape: Any) -> Any:
-    return _value(x).reshaped(reader.sizes)
+    return as_value(x).reshaped(reader.sizes)
 
 
 @handles("flatten", "unflatten")
 def _flatten(reader: Reader, x: Any, *rest: Any) -> Any:
-    return _value(x).reshaped(reader.sizes)
+    return as_value(x).reshaped(reader.sizes)
 
 
 @handles("transpose", "swapaxes")
 def _transpose(reader: Reader, x: Any, first: int, second: int) -> Any:
-    return _value(x).swapped(first, second)
+    return as_value(x).swapped(first, second)
 
 
 @handles("t", "numpy_T")
 def _t(reader: Reader, x: Any) -> Any:
-    return _value(x).swapped(0, 1)
+    return as_value(x).swapped(0, 1)
 
 
 @handles("permute")
 def _permute(reader: Reader, x: Any, order: Sequence[int]) -> Any:
-    return _value(x).moved([axis % len(order) for axis in order])
+    return as_value(x).moved([axis % len(order) for axis in order])
 
 
 @handles("unsqueeze")
 def _unsqueeze(reader: Reader, x: Any, axis: int) -> Any:
     if isinstance(x, Parameter):
         return Parameter(x.tensor.unsqueeze(axis), x.key, x.trainable)
-    return _value(x).with_axis(axis)
+    return as_value(x).with_axis(axis)
 
 
 @handles("squeeze")
 def _squeeze(reader: Reader, x: Any, axes: Any = None) -> Any:
-    value = _value(x)
+    value = as_value(x)
     places = range(len(value.axes)) if axes is None else [axes] if isinstance(axes, int) else axes
     for axis in sorted((axis % len(value.axes) for axis in places), reverse=True):
         if value.sizes[axis] == 1 and axis != value.batch_axis:
@@ -503,7 +497,7 @@ def _squeeze(reader: Reader, x: Any, axes: Any = None) -> Any:
 def _expand(reader: Reader, x: Any, sizes: Sequence[int], *, implicit: bool = False) -> Any:
     if isinstance(x, Parameter):
         return Parameter(x.tensor.expand(*sizes), x.key, x.trainable)
-    if _value(x).sizes != tuple(reader.sizes):
+    if as_value(x).sizes != tuple(reader.sizes):
         raise UnsupportedError("it repeats a tensor along an axis")
     return x
 
@@ -512,14 +506,14 @@ def _expand(reader: Reader, x: Any, sizes: Sequence[int], *, implicit: bool = Fa
 def _cat(reader: Reader, parts: Sequence[Any], axis: int = 0) -> Value:
     first = parts[0]
     if isinstance(first, Parameter) and len(parts) == 2:
-        value = reader.draft.channels_first(_value(parts[1]), 2)
+        value = reader.draft.channels_first(as_value(parts[1]), 2)
         units = value.own_shape[-1]
         if axis % 3 != 1 or first.shape[1:] != (1, units):
             raise UnsupportedError(f"it puts a parameter of shape {list(first.shape)} in front")
         made = reader.draft.geometry(reader.node.name, "class_token", value, reader.sizes)
         reader.own(made.layer, c=first)
         return made
-    values = [_value(each) for each in parts]
+    values = [as_value(each) for each in parts]
     return values[0] if len(values) == 1 else reader.draft.concat(reader.node.name, values, axis)
 
 
@@ -529,7 +523,7 @@ def _slice(reader: Reader, x: Any, axis: int = 0, start: Any = None, stop: Any =
         if tuple(reader.sizes) != x.shape:
             raise UnsupportedError("it takes a part of a parameter")
         return x
-    value = _value(x)
+    value = as_value(x)
     size = value.sizes[axis]
     first, last = (
         each if each is None else max(each + size, 0) if each < 0 else min(each, size) for each in (start, stop)
@@ -544,7 +538,7 @@ def _slice(reader: Reader, x: Any, axis: int = 0, start: Any = None, stop: Any =
 
 @handles("select")
 def _select(reader: Reader, x: Any, axis: int, index: int) -> Any:
-    value = _value(x)
+    value = as_value(x)
     index %= value.sizes[axis]
     axis %= len(value.axes)
     return reader.draft.slice(reader.node.name, value, axis, index, index + 1).without_axis(axis)
@@ -553,7 +547,7 @@ def _select(reader: Reader, x: Any, axis: int, index: int) -> Any:
 @handles("split", "split_with_sizes", "chunk", "unsafe_split", "unbind")
 def _split(reader: Reader, x: Any, *rest: Any) -> Any:
     kind = str(reader.node.target).removeprefix("aten.").split(".")[0]
-    value = _value(x)
+    value = as_value(x)
     axis = int(rest[-1]) if kind == "unbind" and rest else int(rest[1]) if len(rest) > 1 else 0
     axis %= len(value.axes)
     start = 0
