@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gradcost.report import LayerCost, Report, StrategyReport, Tensor
 from gradcost.strategies import STRATEGIES
-from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_seconds, format_short
+from gradcost.units import exact_ratio, format_bytes, format_count, format_seconds, format_short
 
 TENSOR_ROWS = 24  # of a small network, all tensors are listed
 LARGEST = 3  # of a larger one, these
@@ -94,15 +94,9 @@ def _predicted(report: Report) -> Table:
     base = report.strategies[report.comparison.baseline].predicted
     table = new_table("Predicted by closed forms", "strategy", "multiplies", "", "MACs", "", "peak", "")
     for name, strategy in report.strategies.items():
-        figures = strategy.predicted
         table.add_row(
             name,
-            format_short(figures.multiplies),
-            format_ratio(figures.multiplies, base.multiplies),
-            format_short(figures.macs),
-            format_ratio(figures.macs, base.macs),
-            format_bytes(figures.peak_bytes),
-            format_ratio(figures.peak_bytes, base.peak_bytes),
+            *strategy.predicted.beside(base),
             style="green" if name == report.comparison.recommended else None,
         )
     return table

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradcost.report import Report, StrategyReport
-from gradcost.units import format_bytes, format_count, format_ratio, format_short
+from gradcost.units import format_count
 
 _ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|#"})
 
@@ -31,15 +31,9 @@ def to_markdown(report: Report) -> str:
     if (report.target.outputs, report.target.wrt) != ("loss", "params"):
         lines[2] = f"d {report.target.outputs} / d {report.target.wrt}: {lines[2]}".translate(_ESCAPED)
     for name, strategy in report.strategies.items():
-        figures = strategy.predicted
         cells = [
             f"**`{name}`**" if name == report.comparison.recommended else f"`{name}`",
-            format_short(figures.multiplies),
-            format_ratio(figures.multiplies, base.multiplies),
-            format_short(figures.macs),
-            format_ratio(figures.macs, base.macs),
-            format_bytes(figures.peak_bytes),
-            format_ratio(figures.peak_bytes, base.peak_bytes),
+            *strategy.predicted.beside(base),
             _measured(strategy, name in wrong).translate(_ESCAPED),
         ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -14,7 +14,7 @@ from gradcost.graph import LayerInfo
 from gradcost.report.timeline import Timeline, timeline
 from gradcost.strategies.predict import PredictedRow
 from gradcost.strategies.program import Buffer, Plan, Step
-from gradcost.units import Shape
+from gradcost.units import Shape, format_bytes, format_ratio, format_short
 
 SCHEMA_VERSION = "1.0"
 LISTED_BIRTHS = 64
@@ -29,6 +29,17 @@ class Predicted(Counts):
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {**self.as_dict(), "peak_bytes": self.peak_bytes}
+
+    def beside(self, base: Predicted) -> tuple[str, ...]:
+        """Return multiplies, MACs and peak as tables show them, each with its factor of another's."""
+        return (
+            format_short(self.multiplies),
+            format_ratio(self.multiplies, base.multiplies),
+            format_short(self.macs),
+            format_ratio(self.macs, base.macs),
+            format_bytes(self.peak_bytes),
+            format_ratio(self.peak_bytes, base.peak_bytes),
+        )
 
 
 @dataclass(frozen=True)
