@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
@@ -86,9 +87,9 @@ def memory_figure(name: str, strategy: StrategyReport) -> MemoryFigure:
     ]
     bands = []
     for life in line.lives:
-        alive = [place for place, step in enumerate(shown) if life.first <= step <= life.last]
-        if alive:
-            bands.append(Band(life.name, life.shape, life.bytes, life.kind, alive[0], alive[-1]))
+        first, last = bisect_left(shown, life.first), bisect_right(shown, life.last) - 1
+        if first <= last:
+            bands.append(Band(life.name, life.shape, life.bytes, life.kind, first, last))
     largest = nlargest(SHOWN_ARRAYS, bands, key=lambda band: band.bytes * (band.last - band.first + 1))
     kept = set(map(id, largest))
     moments = ((step, line.moments[step]) for step in shown)
