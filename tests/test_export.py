@@ -110,7 +110,8 @@ def test_a_long_schedule_keeps_its_peak_and_its_sums() -> None:
         assert max(instant.bytes for instant in figure.instants) == strategy.predicted.peak_bytes
         for place, instant in enumerate(figure.instants):
             shown = sum(band.bytes for band in figure.bands if band.first <= place <= band.last)
-            assert shown + instant.workspace <= instant.bytes
+            others = sum(sizes[place] for sizes in figure.rest.values())
+            assert shown + others + instant.workspace == instant.bytes
 
 
 def test_growth_along_what_makes_no_network_is_left_out() -> None:

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,11 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class MemoryFigure:
-    """Memory over the steps of a pass. Bands, workspace and the arrays without a band sum to an instant's bytes."""
+    """Memory over the steps of a pass.
+
+    ``rest`` has, for each kind, the bytes at each instant of arrays that have no band. Bands, rest and workspace sum
+    to an instant's bytes.
+    """
 
     strategy: str
     passes: int
@@ -56,6 +61,7 @@ class MemoryFigure:
     instants: tuple[Instant, ...]
     bands: tuple[Band, ...]
     unshown: int
+    rest: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,18 @@ def memory_figure(name: str, strategy: StrategyReport) -> MemoryFigure:
         tuple(Instant(step + 1, m.layer, m.phase, m.bytes, m.workspace) for step, m in moments),
         tuple(band for band in bands if id(band) in kept),
         len(bands) - len(kept),
+        _rest([band for band in bands if id(band) not in kept], len(shown)),
     )
+
+
+def _rest(bands: Sequence[Band], instants: int) -> dict[str, tuple[int, ...]]:
+    """Add up bands by kind at each instant, from what comes and goes there."""
+    changes: dict[str, list[int]] = {}
+    for band in bands:
+        change = changes.setdefault(band.kind, [0] * (instants + 1))
+        change[band.first] += band.bytes
+        change[band.last + 1] -= band.bytes
+    return {kind: tuple(accumulate(change[:-1])) for kind, change in changes.items()}
 
 
 def growth_axes(source: str | Path | Mapping[str, Any], report: Report) -> list[Axis]:

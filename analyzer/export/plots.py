@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,17 +66,16 @@ def _memory(axes: Axes, figure: MemoryFigure) -> None:
     bands = sorted(figure.bands, key=lambda band: (band.first, band.last) != (0, last))
     rows = [[band.bytes * (band.first <= place <= band.last) for place in range(last + 1)] for band in bands]
     workspace = [instant.workspace for instant in figure.instants]
-    rest = [i.bytes - i.workspace - sum(row[at] for row in rows) for at, i in enumerate(figure.instants)]
     steps = [instant.number - 0.5 for instant in figure.instants] + [figure.steps + 0.5]
     named = {id(band) for band in sorted(bands, key=lambda band: -band.bytes)[:NAMED]}
     labels = [f"{band.name} {format_bytes(band.bytes)}" if id(band) in named else "_" for band in bands]
     tones = colormaps["tab20"].colors  # type: ignore[attr-defined]
     colors = [tones[place % len(tones)] for place in range(len(bands))]
-    layers = [
-        *zip(rows, labels, colors, strict=True),
-        (rest, "smaller arrays", "0.85"),
-        (workspace, "workspace", "0.6"),
-    ]
+    layers: list[tuple[Sequence[int], str, Any]] = [*zip(rows, labels, colors, strict=True)]
+    greys = [str(0.9 - 0.4 * place / len(figure.rest)) for place in range(len(figure.rest))]
+    for (kind, sizes), grey in zip(figure.rest.items(), greys, strict=True):
+        layers.append((sizes, f"smaller arrays: {kind}", grey))
+    layers.append((workspace, "workspace", "0.3"))
     layers = [layer for layer in layers if any(layer[0])]
     stacked = [[*row, row[-1]] for row, _, _ in layers]
     names, fills = [label for _, label, _ in layers], [color for _, _, color in layers]

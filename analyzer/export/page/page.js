@@ -99,17 +99,16 @@
       used.add(group);
     };
     for (const [name, dims, size, kind, first, last] of bands) shape(first, last, () => size, groupOf(kind), `${name}  ${dims}  ${bytes(size)}`);
-    const rest = figure.instants.map((each, i) => Math.max(0, each[3] - each[4] - floor[i]));
-    if (figure.unshown) shape(0, n - 1, (i) => rest[i], "small", `${figure.unshown} smaller arrays`);
+    const rest = Object.entries(figure.rest);
+    for (const [kind, sizes] of rest) shape(0, n - 1, (i) => sizes[i], groupOf(kind), `smaller arrays: ${kind}`);
     if (figure.instants.some((each) => each[4])) shape(0, n - 1, (i) => figure.instants[i][4], "workspace", "workspace");
     const cursor = node("line", { class: "cursor", y1: top, y2: high - bottom });
     svg.append(cursor);
     box.replaceChildren(svg);
-    const names = { ...GROUP_NAMES, small: `${figure.unshown} smaller arrays` };
     $("memory-key").replaceChildren(...[...used].map((group) => {
       const item = node("li"), swatch = node("span", { class: "swatch" });
       swatch.style.background = `var(--k-${group})`;
-      item.append(swatch, names[group] ?? group);
+      item.append(swatch, GROUP_NAMES[group] ?? group);
       return item;
     }));
     const peak = alive.indexOf(Math.max(...alive));
@@ -129,8 +128,7 @@
       box.setAttribute("aria-valuetext", text);
       const rows = figure.bands.filter((band) => band[4] <= at && at <= band[5]).sort((a, b) => b[2] - a[2])
         .map(([name, dims, size, , first, last]) => [name, dims, bytes(size), figure.instants[first][0], figure.instants[last][0]]);
-      const shown = figure.bands.reduce((sum, band) => sum + (band[4] <= at && at <= band[5] ? band[2] : 0), 0);
-      if (live - workspace > shown) rows.push(["smaller arrays", "", bytes(live - workspace - shown), "", ""]);
+      for (const [kind, sizes] of rest) if (sizes[at]) rows.push([`smaller arrays: ${kind}`, "", bytes(sizes[at]), "", ""]);
       if (workspace) rows.push(["workspace", "", bytes(workspace), number, number]);
       $("memory-alive").tBodies[0].replaceChildren(...rows.map((cells) => {
         const row = node("tr");
