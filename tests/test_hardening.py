@@ -141,6 +141,28 @@ def test_an_interrupt_at_any_moment(option: str, step: int, tmp_path: Path) -> N
         assert left == ["deep.yaml"]
 
 
+@pytest.mark.parametrize("method", ["__init__", "__del__"])
+def test_an_interrupt_while_a_buffer_is_counted_is_not_lost(method: str) -> None:
+    """Python drops what is raised while an object is freed, and the meter would then be wrong."""
+    code = f"""
+import signal
+from gradcost.cli.main import main
+from gradcost.counting.meter import Buffer
+inside = dict(__name__="gradcost.counting.meter", signal=signal, plain=Buffer.{method}, calls=[])
+exec('''
+def {method}(self, *given):
+    calls.append(1)
+    if len(calls) == 30:
+        signal.raise_signal(signal.SIGINT)
+    plain(self, *given)
+''', inside)
+Buffer.{method} = inside[{method!r}]
+main(["analyze", {str(CONFIGS / "deep_mlp.yaml")!r}, "--measure", "--quiet"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "gradcost: interrupted")
+
+
 def test_hundreds_of_runs_leave_nothing_behind() -> None:
     network = gradcost.load(CONFIGS / "two_layer.yaml")
 
