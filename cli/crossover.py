@@ -51,9 +51,9 @@ def crossover(
     from rich.text import Text
 
     from gradcost.cli.progress import Progress
-    from gradcost.sweep import crossover as run
-    from gradcost.sweep import parse_axis, paths
-    from gradcost.sweep.run import Settings
+    from gradcost.grids import crossover as run
+    from gradcost.grids import parse_axis, paths
+    from gradcost.grids.run import Settings
     from gradcost.units import format_bytes, format_short
 
     settings = Settings(strategies or None, measure, budget, chunk, None, wrt, outputs)

@@ -84,9 +84,9 @@ class Exports:
             return outputs
         from gradcost.export import growth_axes, growth_figures, memory_figure, to_html
         from gradcost.export.plots import draw
-        from gradcost.sweep import parse_axis
-        from gradcost.sweep.grid import at
-        from gradcost.sweep.run import Settings, read_tree
+        from gradcost.grids import parse_axis
+        from gradcost.grids.grid import at
+        from gradcost.grids.run import Settings, read_tree
 
         own = {key: given[key] for key in ("batch", "dtype") if given[key] is not None}
         tree = at(read_tree(spec), own)

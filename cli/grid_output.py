@@ -16,9 +16,9 @@ from gradcost.cli.render import new_table
 from gradcost.errors import UsageError
 from gradcost.export.text import csv_text
 from gradcost.graph import Graph
+from gradcost.grids import Axis, Fit, Row, growth
+from gradcost.grids.run import Settings
 from gradcost.report import Training, TrainingMemory
-from gradcost.sweep import Axis, Fit, Row, growth
-from gradcost.sweep.run import Settings
 from gradcost.units import format_bytes, format_count, format_short
 
 SHOWN_ROWS = 60

@@ -21,7 +21,8 @@ def memory(spec: str, optimizer: str, precision: str | None, batch: int | None, 
     gradcost memory net.yaml --optimizer adam --precision bfloat16 --batch 64
     """
     from gradcost.cli.grid_output import render_memory
-    from gradcost.report import Training, load, training_memory
+    from gradcost.network import load
+    from gradcost.report import Training, training_memory
 
     network, training = load(spec, batch=batch), Training(optimizer, precision)
     render_memory(network, training, training_memory(network, training, strategies=strategies or None))
@@ -58,8 +59,9 @@ def fit(
     gradcost fit net.yaml --memory 16GiB --optimizer adam --precision bfloat16
     """
     from gradcost.cli.grid_output import render_fits
-    from gradcost.report import Training, load
-    from gradcost.sweep import fit as run
+    from gradcost.grids import fit as run
+    from gradcost.network import load
+    from gradcost.report import Training
 
     network, training = load(spec, dtype=dtype), Training(optimizer, precision)
     names = strategies or None

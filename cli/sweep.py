@@ -65,10 +65,10 @@ def sweep(
     """
     from gradcost.cli.grid_output import RowFile, check_output, render_rows, write_csv
     from gradcost.cli.progress import Progress
-    from gradcost.sweep import parse_axis
-    from gradcost.sweep.grid import size
-    from gradcost.sweep.run import Settings, fingerprint, read_tree
-    from gradcost.sweep.run import sweep as run
+    from gradcost.grids import parse_axis
+    from gradcost.grids.grid import size
+    from gradcost.grids.run import Settings, fingerprint, read_tree
+    from gradcost.grids.run import sweep as run
 
     axes = [parse_axis(text) for text in given]
     if len({axis.path for axis in axes}) < len(axes):

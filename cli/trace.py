@@ -14,8 +14,8 @@ from gradcost.errors import UsageError
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from gradcost.execution.trace import Trace, Traced
     from gradcost.numerics import Array
-    from gradcost.report.trace import Trace, Traced
 
 SHOWN_NUMBERS = 24  # of a larger array, its ends
 Pair = tuple["Traced | None", "Traced | None"]
@@ -59,8 +59,8 @@ def trace(
     from rich.console import Console
     from rich.text import Text
 
-    from gradcost.report.trace import BOTH_DIRECTIONS, disagreement
-    from gradcost.report.trace import trace as run
+    from gradcost.execution.trace import BOTH_DIRECTIONS, disagreement
+    from gradcost.execution.trace import trace as run
 
     names = strategies or BOTH_DIRECTIONS
     if len(names) > 2 or len(set(names)) < len(names):

@@ -11,7 +11,7 @@ from autograd import grad
 from autograd.scipy.special import erf
 
 import gradcost
-from gradcost.strategies.execute import Data
+from gradcost.execution.execute import Data
 
 Parameters = Mapping[tuple[int, str], Any]
 

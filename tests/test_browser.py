@@ -11,8 +11,8 @@ import pytest
 
 import gradcost
 from gradcost.export import growth_figures, to_html
-from gradcost.sweep import Axis
-from gradcost.sweep.run import PREDICT
+from gradcost.grids import Axis
+from gradcost.grids.run import PREDICT
 
 selenium = pytest.importorskip("selenium", reason="the extra `browser` is not installed")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import gradcost
+from gradcost.execution.execute import Data, measure
 from gradcost.layers import LAYER_TYPES
 from gradcost.layers.activations import ACTIVATIONS
 from gradcost.report.verify import compare_figures
+from gradcost.schedule.predict import predict
 from gradcost.strategies import STRATEGIES
-from gradcost.strategies.execute import Data, measure
-from gradcost.strategies.predict import predict
 from networks import variants
 from reference import estimate, gradients
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradcost
+from gradcost.chains.checkpoints import Action, binomial, fewest_advances, square_root, uniform
 from gradcost.configs import path
+from gradcost.schedule.predict import predict
 from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.predict import predict
 from gradcost.strategies.reverse_checkpointed import split
-from gradcost.strategies.schedules import Action, binomial, fewest_advances, square_root, uniform
 
 
 def replay(actions: list[Action], stages: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcost.strategies.columns import Birth, Columns, union
+from gradcost.carrying.columns import Birth, Columns, union
 
 WIDTHS = st.lists(st.integers(1, 5), min_size=1, max_size=12)
 

@@ -21,8 +21,8 @@ from gradcost.export import growth_axes, growth_figures, memory_figure, to_csv, 
 from gradcost.export.figures import SHOWN_ARRAYS, SHOWN_STEPS
 from gradcost.export.layout import group, lay_out
 from gradcost.export.plots import draw
-from gradcost.sweep import Axis
-from gradcost.sweep.run import PREDICT
+from gradcost.grids import Axis
+from gradcost.grids.run import PREDICT
 
 HOSTILE = '</script><b>"x" & {{data}} | _'
 TWO_LAYER = Path(__file__).parent.parent / "configs" / "two_layer.yaml"

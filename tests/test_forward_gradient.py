@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import gradcost
-from gradcost.report.variance import measured_variance
+from gradcost.execution.execute import Data, run_plain
+from gradcost.execution.variance import measured_variance
 from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.execute import Data, run_plain
 
 SPEC: dict[str, Any] = {
     "batch": 3,

@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import gradcost
+from gradcost.execution.execute import Data, run_plain
 from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.execute import Data, run_plain
 from networks import SMOOTH, networks, variants
 from reference import estimate, gradients, loss_function
 

@@ -12,11 +12,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import gradcost
+from gradcost.execution.execute import Data, measure
+from gradcost.grids import Axis, Settings, crossover, paths
 from gradcost.report.verify import compare_figures
+from gradcost.schedule.predict import predict
 from gradcost.strategies import STRATEGIES, Options, applying
-from gradcost.strategies.execute import Data, measure
-from gradcost.strategies.predict import predict
-from gradcost.sweep import Axis, Settings, crossover, paths
 from networks import networks
 from reference import output_function
 from test_catalogue import CASES

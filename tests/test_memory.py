@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import gradcost
-from gradcost.strategies.execute import Data
+from gradcost.execution.execute import Data
 
 CONV: list[dict[str, Any]] = [
     {"type": "conv2d", "filters": 8, "kernel": 3, "padding": 1, "stride": 2},

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradcost
+from gradcost.chains.brackets import SEED, Chain, Product, optimal
+from gradcost.schedule.predict import predict
 from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.brackets import SEED, Chain, Product, optimal
-from gradcost.strategies.predict import predict
 from test_jacobian import prove
 
 SIZES = st.integers(1, 9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcost.strategies.program import Buffer, Program
+from gradcost.schedule.program import Buffer, Program
 
 
 def nothing(arrays: object) -> None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 import gradcost
 from gradcost.configs import names, read
+from gradcost.execution.execute import Data, measure
 from gradcost.report.verify import compare_figures
+from gradcost.schedule.predict import predict
 from gradcost.spec.located import parse_yaml
 from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.execute import Data, measure
-from gradcost.strategies.predict import predict
 from networks import dense_chains, networks, variants
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 import gradcost
-from gradcost.sweep import Axis, fit, growth, parse_axis, sweep
-from gradcost.sweep.grid import at, points
-from gradcost.sweep.run import Settings
+from gradcost.grids import Axis, fit, growth, parse_axis, sweep
+from gradcost.grids.grid import at, points
+from gradcost.grids.run import Settings
 
 SPEC: dict[str, Any] = {
     "name": "net",

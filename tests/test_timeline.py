@@ -10,8 +10,9 @@ from hypothesis import given
 
 import gradcost
 from gradcost.counting import Meter
-from gradcost.report.timeline import timeline
-from gradcost.strategies import STRATEGIES, Plan, applying, execute
+from gradcost.execution import execute
+from gradcost.execution.timeline import timeline
+from gradcost.strategies import STRATEGIES, Plan, applying
 from networks import networks, variants
 
 

@@ -12,10 +12,10 @@ from hypothesis import given
 
 import gradcost
 from gradcost.cli.main import commands
-from gradcost.report.trace import Trace, disagreement, trace
+from gradcost.execution.trace import Trace, disagreement, trace
+from gradcost.schedule.equations import equation
+from gradcost.schedule.program import nothing
 from gradcost.strategies import STRATEGIES, Plan, applying
-from gradcost.strategies.equations import equation
-from gradcost.strategies.program import nothing
 from networks import networks, variants
 
 CONFIGS = Path(__file__).parent.parent / "configs"

@@ -8,7 +8,7 @@ import pytest
 
 import gradcost
 from gradcost.configs import path
-from gradcost.sweep import fit
+from gradcost.grids import fit
 from test_cli import run
 
 SPEC: dict[str, Any] = {

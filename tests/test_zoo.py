@@ -10,7 +10,7 @@ import yaml
 import gradcost
 from gradcost.configs import names, read
 from gradcost.configs.published import PUBLISHED
-from gradcost.strategies.execute import Data
+from gradcost.execution.execute import Data
 from reference import gradients
 from test_catalogue import assert_proved
 

@@ -10,10 +10,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from gradcost.grids import Axis, paths
+from gradcost.grids.grid import value_at
+from gradcost.grids.run import Settings, read_tree, sweep
 from gradcost.report import Report, StrategyReport
-from gradcost.sweep import Axis, paths
-from gradcost.sweep.grid import value_at
-from gradcost.sweep.run import Settings, read_tree, sweep
 from gradcost.units import Shape
 
 SHOWN_STEPS = 480  # of a longer schedule, it is divided into as many parts, and the highest step of each is shown

@@ -12,7 +12,7 @@ from gradcost.graph import Graph
 from gradcost.importing.axes import Value
 from gradcost.importing.draft import Draft
 from gradcost.importing.spec_text import spec_of, text_of
-from gradcost.report import load
+from gradcost.network import load
 
 SHOWN_PROBLEMS = 20
 

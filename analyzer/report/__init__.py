@@ -1,6 +1,7 @@
 """The report: analysis as typed, frozen objects, their JSON, and its schema."""
 
-from gradcost.report.analyze import analyze, load
+from gradcost.network import load
+from gradcost.report.analyze import analyze
 from gradcost.report.model import (
     Comparison,
     LayerCost,

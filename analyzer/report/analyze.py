@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gradcost.errors import BudgetError, UsageError, nearest
-from gradcost.graph import Graph, build_graph
-from gradcost.layers import LAYER_TYPES, LOSSES, Variable
+from gradcost.errors import BudgetError, UsageError
+from gradcost.graph import Graph
+from gradcost.network import load
 from gradcost.report.model import (
     Comparison,
     LayerCost,
@@ -25,9 +25,8 @@ from gradcost.report.model import (
     Target,
 )
 from gradcost.report.verdict import recommend, verdict
-from gradcost.spec import read_spec
-from gradcost.strategies import STRATEGIES, Options, Plan, applying
-from gradcost.strategies.predict import Prediction, predict
+from gradcost.schedule.predict import Prediction, predict
+from gradcost.strategies import STRATEGIES, Options, Plan, chosen
 from gradcost.units import available_bytes, exact_ratio, format_bytes, format_short
 from gradcost.version import __version__
 
@@ -71,35 +70,6 @@ def _garbage_collection_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def load(
-    source: str | Path | Mapping[str, Any] | Graph,
-    *,
-    batch: int | None = None,
-    dtype: str | None = None,
-    wrt: str | None = None,
-    outputs: str | None = None,
-) -> Graph:
-    """Build a network from a YAML file, a dict of the same form, or another network, with what is given in its place.
-
-    Args:
-        source: where it comes from.
-        batch: instead of the spec's.
-        dtype: instead of the spec's.
-        wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.
-        outputs: what is differentiated: ``loss``, or the name of a layer, for the Jacobian of its output.
-
-    Raises:
-        SpecError: the spec cannot be used; the message names the place and the mend.
-        UsageError: what ``wrt`` or ``outputs`` names is not there.
-    """
-    given = {"batch": batch, "dtype": dtype, "wrt": wrt, "outputs": outputs}
-    if isinstance(source, Graph) and all(value is None for value in given.values()):
-        return source
-    spec = source.spec if isinstance(source, Graph) else read_spec(source)
-    changed = spec.overridden(batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
-    return build_graph(changed, LAYER_TYPES, LOSSES, Variable)
 
 
 @_garbage_collection_paused()
@@ -188,23 +158,6 @@ def _target(graph: Graph, reports: Mapping[str, StrategyReport]) -> Target:
     return Target(graph.spec.outputs, graph.spec.wrt, graph.rows, graph.trained_parameters, below)
 
 
-def chosen(graph: Graph, strategies: Sequence[str] | None) -> list[str]:
-    """Return the strategies asked for, in their order; None: all that apply. Raises ``UsageError`` for other names."""
-    apply = applying(graph)
-    if strategies is None:
-        return apply
-    for name in strategies:
-        if name not in STRATEGIES:
-            raise UsageError(f"unknown strategy {name!r}{nearest(name, STRATEGIES)}")
-        if name not in apply:
-            raise UsageError(
-                f"{name} differentiates a loss, not the whole output of a layer; leave it or --outputs out"
-            )
-    if not strategies:
-        raise UsageError(f"name at least one strategy{nearest('', STRATEGIES)}")
-    return [name for name in STRATEGIES if name in strategies]
-
-
 def _predict(graph: Graph, name: str, options: Options) -> _Work:
     plan = STRATEGIES[name].plan(graph, options)
     prediction = predict(plan)
@@ -244,9 +197,9 @@ def _measure(
     chosen = [name for name in work if work[name].skipped is None]
     if not chosen:
         return {}, []
-    from gradcost.report.judge import judge
+    from gradcost.execution.execute import Data, Measurement, measure
+    from gradcost.report.check_gradients import judge
     from gradcost.report.verify import compare_figures
-    from gradcost.strategies.execute import Data, Measurement, measure
 
     data = Data(graph, seed)
     found: dict[str, Measurement] = {}

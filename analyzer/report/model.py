@@ -9,11 +9,11 @@ from functools import cached_property
 from heapq import nlargest
 from typing import Any
 
+from gradcost.execution.timeline import Timeline, timeline
 from gradcost.formula import CATEGORIES, Counts, explain
 from gradcost.graph import LayerInfo
-from gradcost.report.timeline import Timeline, timeline
-from gradcost.strategies.predict import PredictedRow
-from gradcost.strategies.program import Buffer, Plan, Step
+from gradcost.schedule.predict import PredictedRow
+from gradcost.schedule.program import Buffer, Plan, Step
 from gradcost.units import Shape, format_bytes, format_ratio, format_short
 
 SCHEMA_VERSION = "1.0"

@@ -9,9 +9,9 @@ from typing import Any
 
 from gradcost.errors import UsageError, nearest
 from gradcost.graph import Graph
-from gradcost.report.analyze import chosen, load
-from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.predict import predict
+from gradcost.network import load
+from gradcost.schedule.predict import predict
+from gradcost.strategies import STRATEGIES, Options, chosen
 
 # Numbers kept for each trained parameter: Robbins & Monro 1951; Polyak 1964; Kingma & Ba 2015, algorithm 1 (m and v).
 OPTIMIZERS = {"none": 0, "sgd": 0, "momentum": 1, "adam": 2}

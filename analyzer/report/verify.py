@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from gradcost.execution.execute import Data, Gradients, Measurement
 from gradcost.formula import CATEGORIES, Counts
 from gradcost.graph import Graph
 from gradcost.numerics import Array, np
 from gradcost.report.model import Mismatch
-from gradcost.strategies.execute import Data, Gradients, Measurement
-from gradcost.strategies.predict import Prediction
-from gradcost.strategies.program import Plan
+from gradcost.schedule.predict import Prediction
+from gradcost.schedule.program import Plan
 
 
 @dataclass(frozen=True, slots=True)

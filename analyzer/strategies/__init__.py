@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gradcost.errors import UsageError, nearest
 from gradcost.graph import Graph
+from gradcost.schedule.program import Plan
 from gradcost.strategies import (
     forward_factored,
     forward_gradient,
@@ -15,7 +17,6 @@ from gradcost.strategies import (
     reverse,
     reverse_checkpointed,
 )
-from gradcost.strategies.program import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +111,21 @@ def applying(graph: Graph) -> list[str]:
     return [name for name, strategy in STRATEGIES.items() if strategy.jacobians or not graph.jacobian]
 
 
-__all__ = ["STRATEGIES", "Options", "Plan", "Strategy", "applying"]
+def chosen(graph: Graph, strategies: Sequence[str] | None) -> list[str]:
+    """Return the strategies asked for, in their order; None: all that apply. Raises ``UsageError`` for other names."""
+    apply = applying(graph)
+    if strategies is None:
+        return apply
+    for name in strategies:
+        if name not in STRATEGIES:
+            raise UsageError(f"unknown strategy {name!r}{nearest(name, STRATEGIES)}")
+        if name not in apply:
+            raise UsageError(
+                f"{name} differentiates a loss, not the whole output of a layer; leave it or --outputs out"
+            )
+    if not strategies:
+        raise UsageError(f"name at least one strategy{nearest('', STRATEGIES)}")
+    return [name for name in STRATEGIES if name in strategies]
+
+
+__all__ = ["STRATEGIES", "Options", "Plan", "Strategy", "applying", "chosen"]

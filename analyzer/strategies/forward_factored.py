@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from math import prod
 
+from gradcost.carrying.carried import Compact
+from gradcost.carrying.parameters import contract_parameter, parameter_births
+from gradcost.carrying.pusher import Pusher, accumulate_forward
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph, Node
 from gradcost.numerics import np
-from gradcost.strategies import equations
-from gradcost.strategies.carried import Compact, Pusher, accumulate_forward
-from gradcost.strategies.emitter import Emitter
-from gradcost.strategies.forward_jacobian import contract_parameter, parameter_births
-from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
-from gradcost.strategies.reverse import Gradients, cotangent_symbol, parameter_gradients
+from gradcost.schedule import equations
+from gradcost.schedule.emitter import Emitter
+from gradcost.schedule.program import Arrays, Buffer, Plan, Segment
+from gradcost.schedule.walk import Gradients, cotangent_symbol, parameter_gradients
 
 DENSE = Cost(macs="B*N*n", additions="B*(N-1)*n")
 COMPACT = Cost(products="B*N")

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
+from gradcost.carrying.pusher import Pusher
+from gradcost.carrying.tangents import directional, push_tangents
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Graph
 from gradcost.numerics import np
-from gradcost.strategies.carried import Pusher
-from gradcost.strategies.emitter import Emitter
-from gradcost.strategies.forward_jvp import directional, push_tangents
-from gradcost.strategies.program import Arrays, Buffer, Plan, Segment
+from gradcost.schedule.emitter import Emitter
+from gradcost.schedule.program import Arrays, Buffer, Plan, Segment
 
 MEAN = Cost(macs="K*p", additions="(K-1)*p", divisions="p*v")
 

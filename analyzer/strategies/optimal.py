@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from gradcost.carrying.carried import Carried, Compact
+from gradcost.carrying.columns import Columns
+from gradcost.carrying.parameters import jacobian_parts, parameter_births
+from gradcost.carrying.pusher import Pusher
+from gradcost.chains.brackets import Chain, Product, optimal
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Elementwise, Graph, Node
 from gradcost.numerics import np
+from gradcost.schedule.emitter import Emitter
+from gradcost.schedule.program import Arrays, Buffer, Plan, Program, Segment, nothing
+from gradcost.schedule.walk import Walk, add_gradient, new_gradient, rows
 from gradcost.strategies import forward_jacobian, reverse
-from gradcost.strategies.brackets import Chain, Product, optimal
-from gradcost.strategies.carried import Carried, Compact, Pusher
-from gradcost.strategies.columns import Columns
-from gradcost.strategies.emitter import Emitter
-from gradcost.strategies.program import Arrays, Buffer, Plan, Program, Segment, nothing
-from gradcost.strategies.reverse import Walk
 
 TIMES = Cost(macs="B*n*k*K", additions="B*n*(k-1)*K")
 MEET = Cost(macs="B*n*K", additions="(B*n-1)*K")
@@ -201,7 +203,7 @@ class _Maker:
     def bracketed(self, brackets: Product) -> Plan:
         """Emit the products of a chain in which nothing more is differentiated by."""
         found = self._make(brackets)
-        parts = forward_jacobian.jacobian_parts(self.emitter, self.owners, found.buffer, self.columns)
+        parts = jacobian_parts(self.emitter, self.owners, found.buffer, self.columns)
         return Plan([Segment(self.emitter.program)], parts)
 
     def _node(self, place: int) -> Node:
@@ -310,7 +312,7 @@ class _Maker:
             walk.back(behind)
             self._meet(walk)
             return Plan([Segment(program)], walk.gradients)
-        return reverse.rows(self.emitter, behind, self._meet)
+        return rows(self.emitter, behind, self._meet)
 
     def _meet(self, walk: Walk) -> None:
         """Emit the row times the columns, and each parameter's part of it."""
@@ -326,12 +328,12 @@ class _Maker:
         term = Term(MEET, Dims(sizes, {"B": "B", "n": f"n{end.number}", "K": "K"}))
         self.emitter.program.step(end.label, "contraction", run, touches=(cotangent, stack), makes=found, term=term)
         for index, (node, name) in self.owners.items():
-            gradient = reverse.new_gradient(node, name, walk.gradients, keep=walk.keep)
+            gradient = new_gradient(node, name, walk.gradients, keep=walk.keep)
             copy = _part(found, self.columns.place(index), node, name, gradient)
             self.emitter.program.step(
                 node.label, "contraction", copy, touches=(found,), makes=gradient, says="entries of {0}"
             )
-            reverse.add_gradient(self.emitter, node, name, gradient, walk.gradients)
+            add_gradient(self.emitter, node, name, gradient, walk.gradients)
 
 
 def _part(found: Buffer, span: tuple[int, int], node: Node, name: str, gradient: Buffer) -> Any:
@@ -369,7 +371,7 @@ def _carry(pusher: Pusher, stage: Stage, owners: dict[int, tuple[Node, str]] | N
         if not node.active:
             continue
         carried = pusher.push(node)
-        born: tuple[Compact, ...] = forward_jacobian.parameter_births(pusher, node) if node.own_parameters else ()
+        born: tuple[Compact, ...] = parameter_births(pusher, node) if node.own_parameters else ()
         for part, name in zip(born, node.own_parameters, strict=True):
             if owners is not None:
                 owners.setdefault(part.birth, (node, name))

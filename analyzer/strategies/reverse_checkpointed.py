@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 
+from gradcost.chains.checkpoints import Action, binomial, fewest_advances, square_root, uniform
 from gradcost.errors import UsageError
 from gradcost.graph import Graph, Node, View
-from gradcost.strategies.emitter import Emitter
-from gradcost.strategies.predict import predict
-from gradcost.strategies.program import Plan, Segment
-from gradcost.strategies.reverse import Walk
-from gradcost.strategies.schedules import Action, binomial, fewest_advances, square_root, uniform
+from gradcost.schedule.emitter import Emitter
+from gradcost.schedule.predict import predict
+from gradcost.schedule.program import Plan, Segment
+from gradcost.schedule.walk import Walk
 
 TRIED = 12  # sizes of each kind of schedule, where a budget asks for the cheapest
 MOST_AGAIN = 50  # times that a schedule may run each stage again, on the average: a plan is as long as its work

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import gradcost
 from gradcost.configs import path
+from gradcost.execution.execute import Data, run_plain
 from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.execute import Data, run_plain
 
 
 def main() -> None:

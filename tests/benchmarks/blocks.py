@@ -9,8 +9,8 @@ import torch
 from timing import best_seconds, say
 
 import gradcost
+from gradcost.execution.execute import Data, run_plain
 from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.execute import Data, run_plain
 
 sys.path.append(str(Path(__file__).parent.parent))
 

@@ -6,8 +6,8 @@ from timing import best_seconds, say
 
 import gradcost
 from gradcost.configs import path
+from gradcost.execution.execute import Data, run_counted, run_plain
 from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.execute import Data, run_counted, run_plain
 
 
 def main() -> None:

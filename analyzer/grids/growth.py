@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradcost.errors import SpecError
+from gradcost.grids.grid import Axis, Value, at
+from gradcost.grids.run import Row, Settings, arguments
+from gradcost.network import load
 from gradcost.numerics import np
-from gradcost.report import analyze, load
+from gradcost.report import analyze
 from gradcost.spec.fields import MAX_SIZE
-from gradcost.sweep.grid import Axis, Value, at
-from gradcost.sweep.run import Row, Settings, arguments
 from gradcost.units import exact_ratio
 
 FIGURES = ("multiplies", "peak_bytes")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from gradcost.execution.execute import Data, Measurement
+from gradcost.execution.variance import measured_variance
 from gradcost.graph import Graph
 from gradcost.report.model import Mismatch
-from gradcost.report.variance import measured_variance
 from gradcost.report.verify import Tolerance, gradient_errors, projected, worst_tensor
+from gradcost.schedule.program import Plan
 from gradcost.strategies import STRATEGIES
-from gradcost.strategies.execute import Data, Measurement
-from gradcost.strategies.program import Plan
 
 
 def judge(

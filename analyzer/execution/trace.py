@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gradcost.errors import UsageError
+from gradcost.execution.execute import Data, run_plain
 from gradcost.graph import Graph
+from gradcost.network import load
 from gradcost.numerics import Array, np
-from gradcost.report.analyze import chosen, load
-from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.equations import equation
-from gradcost.strategies.execute import Data, run_plain
-from gradcost.strategies.predict import predict
-from gradcost.strategies.program import Arrays, Step
+from gradcost.schedule.equations import equation
+from gradcost.schedule.predict import predict
+from gradcost.schedule.program import Arrays, Step
+from gradcost.strategies import STRATEGIES, Options, chosen
 from gradcost.units import Shape, format_count
 
 BOTH_DIRECTIONS = ("forward_jacobian", "reverse")

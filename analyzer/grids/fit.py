@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gradcost.graph import Graph
-from gradcost.report import Training, load
-from gradcost.report.analyze import chosen
+from gradcost.network import load
+from gradcost.report import Training
+from gradcost.schedule.predict import predict
 from gradcost.spec.fields import MAX_SIZE
-from gradcost.strategies import STRATEGIES, Options
-from gradcost.strategies.predict import predict
+from gradcost.strategies import STRATEGIES, Options, chosen
 
 PLAIN = Training()
 

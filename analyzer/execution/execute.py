@@ -13,7 +13,7 @@ from gradcost.counting import CountingArray, Meter
 from gradcost.formula import Counts
 from gradcost.graph import Draws, Graph
 from gradcost.numerics import Array, np
-from gradcost.strategies.program import Arrays, Buffer, Plan, Step
+from gradcost.schedule.program import Arrays, Buffer, Plan, Step
 
 Gradients = Mapping[tuple[int, str], Array]
 Watch = Callable[[Step, Arrays], None]

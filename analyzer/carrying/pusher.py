@@ -1,90 +1,22 @@
-"""What forward accumulation carries from node to node, and how each kind of layer pushes it on.
-
-``Carried`` is the Jacobian of one node's value with respect to all births above it:
-
-* ``stack``: dense columns side by side, (B, \\*shape, K);
-* ``compact``: births whose Jacobian is still diagonal. da[1]/dW[1] at its birth is one: unit k sees row k of W alone,
-  so (B, n1, n0) holds what dense would take n1 times as much for. It stays so through elementwise layers.
-"""
+"""The pusher: emits the pushes of carried Jacobians through a graph, as each kind of layer does them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
+from gradcost.carrying.carried import Carried, Compact
+from gradcost.carrying.columns import Birth, Columns, union
 from gradcost.formula import Cost, Dims, Term
 from gradcost.graph import Elementwise, Join, Node, View
 from gradcost.numerics import Array, np
-from gradcost.strategies.columns import Birth, Columns, union
-from gradcost.strategies.emitter import Emitter
-from gradcost.strategies.program import Arrays, Buffer
+from gradcost.schedule.emitter import Emitter
+from gradcost.schedule.program import Arrays, Buffer
 from gradcost.units import Shape
 
 BIRTH = Cost(additions="B*J")
-
-
-@dataclass(frozen=True, slots=True)
-class Compact:
-    """A Jacobian that is diagonal in some axes of its node's shape.
-
-    J[b, lead.., k.., trail.., (k'.., r)] = buffer[b, lead.., k.., trail.., r] where k == k', zero elsewhere.
-
-    Attributes:
-        birth: whose columns these are.
-        buffer: (B, \\*shape, r).
-        axes: the first and the end of the axes k, counted without the batch axis.
-        rest: the length of r.
-        rest_name: its name in closed forms; None: quiet.
-    """
-
-    birth: int
-    buffer: Buffer
-    axes: tuple[int, int]
-    rest: int
-    rest_name: str | None
-
-    @property
-    def blocks(self) -> tuple[int, int, int, int]:
-        """The buffer's shape with neighbouring axes merged: batch and lead, diagonal, trail, r."""
-        low, high = self.axes
-        shape = self.buffer.shape
-        return prod(shape[: low + 1]), prod(shape[low + 1 : high + 1]), prod(shape[high + 1 : -1]), self.rest
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The symbol r of closed forms."""
-        return {"r": self.rest}
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The name that r goes by."""
-        return {} if self.rest_name is None else {"r": self.rest_name}
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """See the module."""
-
-    columns: Columns
-    stack: Buffer | None = None
-    compact: tuple[Compact, ...] = ()
-
-    def find(self, birth: int) -> tuple[Buffer, tuple[int, int]] | Compact:
-        """Return where a birth's Jacobian is: a span of the stack, or its compact form."""
-        for part in self.compact:
-            if part.birth == birth:
-                return part
-        assert self.stack is not None
-        return self.stack, self.columns.place(birth)
-
-    def all_columns(self) -> Columns:
-        """Return the columns with those of the compact births."""
-        columns = self.columns
-        for part in self.compact:
-            columns = columns.with_birth(part.birth)
-        return columns
 
 
 class Pusher:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from gradcost.execution.execute import Data, Gradients, run_plain
 from gradcost.numerics import np
-from gradcost.strategies.execute import Data, Gradients, run_plain
-from gradcost.strategies.program import Plan
+from gradcost.schedule.program import Plan
 
 ROUNDS = 200
 FEWEST = 20

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gradcost.errors import SpecError
+from gradcost.grids.grid import Axis, at
+from gradcost.grids.run import PREDICT, Settings, arguments, read_tree
 from gradcost.report import Report, analyze
-from gradcost.sweep.grid import Axis, at
-from gradcost.sweep.run import PREDICT, Settings, arguments, read_tree
 
 SIZES = ("units", "filters", "repeat", "head_units", "batch")
 

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from gradcost.errors import GradcostError, SpecError
+from gradcost.grids.grid import Axis, Value, at, points
 from gradcost.report import Report, analyze
 from gradcost.spec import read_spec
-from gradcost.sweep.grid import Axis, Value, at, points
 from gradcost.version import __version__
 
 TOGETHER = 32  # predictions that make one task, so that passing it on costs little beside it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradcost.strategies.program import Buffer, Plan, Program
+from gradcost.schedule.program import Buffer, Plan, Program
 from gradcost.units import Shape
 
 KINDS = {"parameter": "parameters", "constant": "constants", "input": "data", "target": "data"}

@@ -17,7 +17,7 @@ from gradcost.formula import FREE, Dims, Term
 from gradcost.units import Shape
 
 if TYPE_CHECKING:
-    from gradcost.strategies.columns import Columns
+    from gradcost.carrying.columns import Columns
 
 Arrays: TypeAlias = "dict[Buffer, Any]"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gradcost.formula import CATEGORIES, Counts, Term
-from gradcost.strategies.program import Plan, Step
+from gradcost.schedule.program import Plan, Step
 
 
 @dataclass(slots=True)

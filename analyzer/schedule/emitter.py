@@ -7,8 +7,8 @@ from typing import Any
 
 from gradcost.formula import Term
 from gradcost.graph import At, Elementwise, Graph, Layer, Loss, Node, View, rule_of
-from gradcost.strategies import equations
-from gradcost.strategies.program import Arrays, Buffer, Program, nothing
+from gradcost.schedule import equations
+from gradcost.schedule.program import Arrays, Buffer, Program, nothing
 
 
 class Emitter:

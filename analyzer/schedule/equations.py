@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from gradcost.graph import Graph, Node
 from gradcost.graph.rule import Rule
-from gradcost.strategies.program import Buffer, Step, nothing
+from gradcost.schedule.program import Buffer, Step, nothing
 
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
 

@@ -1,0 +1,1 @@
+"""Forward accumulation: what is carried from node to node, and how each kind of layer pushes it on."""

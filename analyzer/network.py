@@ -1,0 +1,40 @@
+"""load: a network from wherever its spec comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gradcost.graph import Graph, build_graph
+from gradcost.layers import LAYER_TYPES, LOSSES, Variable
+from gradcost.spec import read_spec
+
+
+def load(
+    source: str | Path | Mapping[str, Any] | Graph,
+    *,
+    batch: int | None = None,
+    dtype: str | None = None,
+    wrt: str | None = None,
+    outputs: str | None = None,
+) -> Graph:
+    """Build a network from a YAML file, a dict of the same form, or another network, with what is given in its place.
+
+    Args:
+        source: where it comes from.
+        batch: instead of the spec's.
+        dtype: instead of the spec's.
+        wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.
+        outputs: what is differentiated: ``loss``, or the name of a layer, for the Jacobian of its output.
+
+    Raises:
+        SpecError: the spec cannot be used; the message names the place and the mend.
+        UsageError: what ``wrt`` or ``outputs`` names is not there.
+    """
+    given = {"batch": batch, "dtype": dtype, "wrt": wrt, "outputs": outputs}
+    if isinstance(source, Graph) and all(value is None for value in given.values()):
+        return source
+    spec = source.spec if isinstance(source, Graph) else read_spec(source)
+    changed = spec.overridden(batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
+    return build_graph(changed, LAYER_TYPES, LOSSES, Variable)

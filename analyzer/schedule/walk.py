@@ -1,0 +1,168 @@
+"""The walk of cotangents: from a value's cotangent back to the gradient of each trained parameter above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from gradcost.formula import Cost, Dims, Term
+from gradcost.graph import Elementwise, Join, Node, View
+from gradcost.numerics import np
+from gradcost.schedule.emitter import Emitter
+from gradcost.schedule.program import Arrays, Buffer, Cursor, Plan, Segment, nothing
+
+SUM = Cost(additions="B*N")
+Gradients: TypeAlias = dict[tuple[int, str], Buffer]
+
+
+class Walk:
+    """The walk of cotangents from the output to the gradient of each trained parameter, in one go or in parts.
+
+    Attributes:
+        gradients: what has been reached so far.
+        keep: whether they live to the end, as what the schedule is for.
+    """
+
+    def __init__(self, emitter: Emitter, cotangent: Buffer, *, at: Node | None = None, keep: bool = True) -> None:
+        """Start at a node, the output unless told otherwise, with the cotangent of its value."""
+        self.emitter = emitter
+        self.keep = keep
+        self.gradients: Gradients = {}
+        self._cotangents = {(at or emitter.graph.output).index: cotangent}
+        self._partial: set[Buffer | None] = set()  # that parts may still be added to: nobody else has seen them
+
+    def reached(self, node: Node) -> Buffer:
+        """Return the cotangent of a node that the walk has come to, and not gone over."""
+        return self._cotangents[node.index]
+
+    def back(self, nodes: Sequence[Node]) -> None:
+        """Emit the walk over these nodes, the last first."""
+        graph, cotangents, partial = self.emitter.graph, self._cotangents, self._partial
+        for node in reversed(nodes):
+            if not node.active:
+                continue
+            cotangent = cotangents.pop(node.index)
+            parameter_gradients(self.emitter, node, cotangent, self.gradients, keep=self.keep)
+            for index, source in enumerate(node.sources):
+                if not graph.nodes[source].active:
+                    continue
+                held = cotangents.get(source)
+                if node.op.partial and held in partial:
+                    self.emitter.call(node, "cotangent", "vjp_more", (cotangent,), into=held)
+                    continue
+                pulled = _pull(self.emitter, node, index, cotangent)
+                if held is not None:
+                    pulled = _accumulate(self.emitter, source, held, pulled)
+                if node.op.partial:
+                    partial.add(pulled)
+                cotangents[source] = pulled
+
+
+def parameter_gradients(
+    emitter: Emitter, node: Node, cotangent: Buffer, gradients: Gradients, *, keep: bool = True
+) -> None:
+    """Emit the gradients of a node's own parameters from the cotangent of its output."""
+    for name in node.own_parameters:
+        gradient = new_gradient(node, name, gradients, keep=keep)
+        emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient)
+        add_gradient(emitter, node, name, gradient, gradients)
+
+
+def new_gradient(node: Node, name: str, gradients: Gradients, *, keep: bool = True) -> Buffer:
+    """Return the buffer of a parameter's gradient, which is kept to the end if it is the parameter's first."""
+    held = keep and node.key(name) not in gradients
+    return Buffer(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=held)
+
+
+def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
+    """Keep a gradient; emit its sum with that of another layer which shares the parameter."""
+    held = gradients.setdefault(node.key(name), gradient)
+    if held is gradient:
+        return
+
+    def run(arrays: Arrays) -> None:
+        np.add(arrays[held], arrays[gradient], out=arrays[held])
+
+    term = Term(Cost(additions="p"), Dims({"p": gradient.elements}, {"p": f"p{node.number}"}))
+    emitter.program.step(node.label, "gradient", run, touches=(held, gradient), term=term, says="+= {1}")
+
+
+def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
+    """Emit the cotangent of one input from that of the output."""
+    source = emitter.graph.nodes[node.sources[index]]
+    pulled = Buffer(cotangent_symbol(source), emitter.shaped(source))
+    if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
+        emitter.view(node, "cotangent", cotangent, pulled)
+    elif isinstance(node.op, Join):
+        emitter.call(node, "cotangent", node.op.vjp_rule(index), (cotangent,), makes=pulled, index=index)
+    elif isinstance(node.op, Elementwise):
+        emitter.derivative(node)
+        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=(cotangent,))
+    else:
+        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled)
+    return pulled
+
+
+def cotangent_symbol(node: Node) -> str:
+    """Name a node's cotangent: delta[1] for the pre-activation z[1], as the textbooks do, and dL/da[1] otherwise."""
+    return f"delta{node.symbol[1:]}" if node.letter == "z" else f"dL/d{node.symbol}"
+
+
+def _accumulate(emitter: Emitter, source: int, held: Buffer, more: Buffer) -> Buffer:
+    """Emit the sum of two cotangents of a value that several layers read."""
+    node = emitter.graph.nodes[source]
+    total = Buffer(held.symbol, held.shape)
+
+    def run(arrays: Arrays) -> None:
+        np.add(arrays[held], arrays[more], out=arrays[total])
+
+    size = held.elements // emitter.graph.batch
+    term = Term(SUM, Dims({"B": emitter.graph.batch, "N": size}, {"B": "B", "N": f"N{node.number}"}))
+    emitter.program.step(
+        node.label, "cotangent", run, touches=(held, more), makes=total, term=term, over=(held, more), says="{0} + {1}"
+    )
+    return total
+
+
+def rows(emitter: Emitter, nodes: Sequence[Node], finish: Callable[[Walk], None] | None = None) -> Plan:
+    """Emit one pull for each output of the batch, seeded with a unit vector, into the rows of the Jacobian (jacrev).
+
+    Args:
+        emitter: with the values that the walk reads.
+        nodes: that the walk goes back over.
+        finish: emits the gradients of parameters above those.
+    """
+    graph, program = emitter.graph, emitter.program
+    jacobian: Gradients = {}
+    for key, shape in graph.trained.items():
+        symbol = f"d{graph.output.symbol}/d{graph.nodes[key[0]].parameter_symbol(key[1])}"
+        jacobian[key] = Buffer(symbol, (*emitter.shaped(graph.output), *shape), held=True)
+        program.step(graph.nodes[key[0]].label, "jacobian", nothing, makes=jacobian[key])
+    with program.loop(graph.rows):
+        seed = Buffer(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
+
+        def unit(arrays: Arrays) -> None:
+            arrays[seed][...] = 0.0
+            arrays[seed].reshape(-1)[program.cursor.start : program.cursor.start + 1] = 1.0
+
+        program.step(graph.output.label, "seed", unit, makes=seed, says="the next unit vector")
+        walk = Walk(emitter, seed, keep=False)
+        walk.back(nodes)
+        if finish is not None:
+            finish(walk)
+        for key, gradient in walk.gradients.items():
+            run = _store(jacobian[key], gradient, graph.rows, program.cursor)
+            program.step(
+                graph.nodes[key[0]].label, "jacobian", run, touches=(jacobian[key], gradient), says="row by row {1}"
+            )
+    return Plan([Segment(program)], jacobian)
+
+
+def _store(jacobian: Buffer, gradient: Buffer, rows: int, cursor: Cursor) -> Callable[[Arrays], None]:
+    """Copy a gradient into its row."""
+
+    def run(arrays: Arrays) -> None:
+        start = cursor.start
+        arrays[jacobian].reshape(rows, -1)[start : start + 1] = arrays[gradient].reshape(1, -1)
+
+    return run
