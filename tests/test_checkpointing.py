@@ -125,7 +125,7 @@ def test_memory_of_the_square_root_schedule_grows_with_the_square_root() -> None
     def kept(depth: int) -> int:
         plan = STRATEGIES["reverse_checkpointed"].plan(gradcost.load(chain(depth, batch=4096)), Options())
         held = sum(buffer.elements for buffer in plan.segments[0].program.initial)
-        return predict(plan).peak_elements - held
+        return predict(plan).peak_bytes - held
 
     assert 1.8 < kept(400) / kept(100) < 2.1
 
@@ -133,12 +133,12 @@ def test_memory_of_the_square_root_schedule_grows_with_the_square_root() -> None
 @pytest.mark.parametrize("share", [0.95, 0.8, 0.7, 0.6])
 def test_a_budget_finds_the_cheapest_schedule_that_fits(share: float) -> None:
     network = gradcost.load(chain(12))
-    budget = int(predict(STRATEGIES["reverse"].plan(network, Options())).peak_elements * share)
+    budget = int(predict(STRATEGIES["reverse"].plan(network, Options())).peak_bytes * share)
     found = predict(STRATEGIES["reverse_checkpointed"].plan(network, Options(budget=budget)))
     every = [f"{kind}:{size}" for kind in ("uniform", "binomial") for size in range(1, 13)] + ["binomial:0"]
     costs = [predict(STRATEGIES["reverse_checkpointed"].plan(network, Options(checkpoints=name))) for name in every]
-    fitting = [cost.counts.flops for cost in costs if cost.peak_elements <= budget]
-    assert found.peak_elements <= budget
+    fitting = [cost.counts.flops for cost in costs if cost.peak_bytes <= budget]
+    assert found.peak_bytes <= budget
     assert found.counts.flops == min(fitting)
 
 

@@ -45,7 +45,7 @@ def test_each_step_of_random_networks(spec: dict[str, Any]) -> None:
         for name in applying(network):
             for options in variants(name, (2,)):
                 plan = STRATEGIES[name].plan(network, options)
-                found = timeline(plan, network.item_bytes)
+                found = timeline(plan)
                 for index, moment in enumerate(found.moments):
                     alive = sum(life.bytes for life in found.lives if life.first <= index <= life.last)
                     assert alive + moment.workspace == moment.bytes

@@ -14,7 +14,6 @@ import gradcost
 from gradcost.cli.main import commands
 from gradcost.execution.trace import Trace, disagreement, trace
 from gradcost.schedule.equations import equation
-from gradcost.schedule.program import nothing
 from gradcost.strategies import STRATEGIES, Plan, applying
 from networks import networks, variants
 
@@ -26,14 +25,14 @@ def test_each_step_of_each_strategy_is_an_equation(spec: dict[str, Any]) -> None
     network = gradcost.load(spec)
     for name in applying(network):
         for options in variants(name, (2,)):
-            check_equations(STRATEGIES[name].plan(network, options))
+            check_equations(network, STRATEGIES[name].plan(network, options))
 
 
-def check_equations(plan: Plan) -> None:
+def check_equations(network: gradcost.Network, plan: Plan) -> None:
     for segment in plan.segments:
         for step in segment.program.steps:
-            text = equation(step)
-            assert (text is None) == (step.run is nothing)
+            text = equation(network, step)
+            assert (text is None) == (step.idle or step.fills is None)
             if text is not None:
                 left, right = text.split(" += " if " += " in text else " = ", 1)
                 assert left

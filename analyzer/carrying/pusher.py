@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import TypedDict
 
 from gradcost.carrying.carried import Carried, Compact
 from gradcost.carrying.columns import Birth, Columns, union
-from gradcost.formula import Cost, Dims, Term
+from gradcost.carrying.dense import AddDiagonal, Densify
+from gradcost.formula import Dims
 from gradcost.graph import Elementwise, Join, Node, View
-from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.program import Arrays, Buffer
+from gradcost.schedule.operations import Zeros
+from gradcost.schedule.program import Buffer, Part
 from gradcost.units import Shape
 
-BIRTH = Cost(additions="B*J")
+
+class _Target(TypedDict, total=False):
+    """The argument of ``Emitter.call`` that makes a stack, or that which fills more of one that is there."""
+
+    makes: Buffer
+    into: Buffer
 
 
 class Pusher:
@@ -50,6 +56,12 @@ class Pusher:
         start = self.births[-1].start + self.births[-1].width if self.births else 0
         self.births.append(Birth(symbol, shape, start, prod(shape)))
         return len(self.births) - 1
+
+    def carry(self, node: Node, carried: Carried) -> None:
+        """Note what a node carries, for the nodes that read it."""
+        self.carried[node.index] = carried
+        stack = () if carried.stack is None else (carried.stack,)
+        self.emitter.carried[node.index] = (*stack, *(part.buffer for part in carried.compact))
 
     def push(self, node: Node) -> Carried:
         """Emit the push of what the node's inputs carry; births of the node's own come on top of the result."""
@@ -90,21 +102,17 @@ class Pusher:
         assert stack is not None
         start, _ = carried.columns.place(part.birth)
 
-        def run(arrays: Arrays) -> None:
-            for entries, values in _diagonal(arrays[stack], start, arrays[part.buffer], part):
-                np.add(entries, values, out=entries)
-
-        size = part.buffer.elements // self.emitter.graph.batch
-        term = Term(BIRTH, Dims({"B": self.emitter.graph.batch, "J": size}, {"B": "B", "J": f"J{node.number}"}))
-        self.emitter.program.step(node.label, "birth", run, touches=(stack, part.buffer), term=term, says="+= {1}")
+        batch = self.emitter.graph.batch
+        dims = Dims({"B": batch, "J": part.buffer.elements // batch}, {"B": "B", "J": f"J{node.number}"})
+        self.emitter.do(node, "birth", AddDiagonal(start, part.blocks), (part.buffer,), into=stack, dims=dims)
 
     def new_stack(self, node: Node, columns: Columns) -> Buffer:
         """Return a buffer for dense columns at a node."""
-        return Buffer(f"d{node.symbol}/d*", self.emitter.shaped(node, columns.width), columns=columns)
+        return self.emitter.buffer(f"d{node.symbol}/d*", self.emitter.shaped(node, columns.width), columns=columns)
 
     def new_compact(self, node: Node, birth: int, rest: int) -> Buffer:
         """Return a buffer for a compact Jacobian at a node."""
-        return Buffer(f"d{node.symbol}/d{self.births[birth].symbol}", self.emitter.shaped(node, rest))
+        return self.emitter.buffer(f"d{node.symbol}/d{self.births[birth].symbol}", self.emitter.shaped(node, rest))
 
     def _scale(self, node: Node, carried: Carried) -> Carried:
         """Diagonal layers keep the structure: the stack is scaled, and so is each compact Jacobian (its birth)."""
@@ -176,7 +184,7 @@ class Pusher:
         columns, runs = union([part.columns for part in dense])
         stack = self.new_stack(node, columns)
         if layer.clears:
-            emitter.program.step(node.label, self.phase, clear(stack), makes=stack, says="0")
+            emitter.do(node, self.phase, Zeros(), makes=stack)
         fresh = not layer.clears
         for run in runs:
             for order, (holder, span) in enumerate(run.holders):
@@ -186,9 +194,8 @@ class Pusher:
                     node,
                     self.phase,
                     "jvp_more" if order else "jvp_first",
-                    (source,),
+                    (Part(source, span),),
                     columns=run.columns,
-                    arg_columns=span,
                     index=active[holder],
                     sizes={"K": span[1] - span[0]},
                     names={"K": "K"},
@@ -208,26 +215,12 @@ class Pusher:
         if not carried.compact:
             return carried
         columns = carried.all_columns()
-        stack = Buffer(f"d{source.symbol}/d*", (*carried.compact[0].buffer.shape[:-1], columns.width), columns=columns)
-        old = carried.stack
+        stack = self.new_stack(source, columns)
         _, runs = union([carried.columns, columns])
-        kept = [(run.columns, dict(run.holders)[0]) for run in runs if 0 in dict(run.holders)]
-        places = [(part, columns.place(part.birth)[0]) for part in carried.compact]
-
-        def run(arrays: Arrays) -> None:
-            whole = arrays[stack]
-            whole[...] = 0.0
-            for here, there in kept:
-                assert old is not None
-                whole[..., slice(*here)] = arrays[old][..., slice(*there)]
-            for part, start in places:
-                for entries, values in _diagonal(whole, start, arrays[part.buffer], part):
-                    np.copyto(entries, values)
-
-        touches = [part.buffer for part in carried.compact] + ([old] if old else [])
-        self.emitter.program.step(
-            node.label, "densify", run, touches=touches, makes=stack, says="{all}, zeros written out"
-        )
+        kept = tuple((run.columns, dict(run.holders)[0]) for run in runs if 0 in dict(run.holders))
+        places = tuple((columns.place(part.birth)[0], part.blocks) for part in carried.compact)
+        args = (*(part.buffer for part in carried.compact), *((carried.stack,) if carried.stack else ()))
+        self.emitter.do(node, "densify", Densify(places, kept), args, makes=stack)
         return Carried(columns, stack)
 
 
@@ -244,7 +237,7 @@ def accumulate_forward(pusher: Pusher, births: Callable[[Node], tuple[Compact, .
         if node.active:
             carried = pusher.push(node)
             born = births(node) if node.own_parameters else ()
-            pusher.carried[node.index] = pusher.join_births(node, carried, born)
+            pusher.carry(node, pusher.join_births(node, carried, born))
     emitter.loss()
     return pusher.carried[emitter.graph.output.index]
 
@@ -254,24 +247,5 @@ def _k(columns: Columns) -> tuple[dict[str, int], dict[str, str]]:
     return {"K": columns.width}, {"K": "K"}
 
 
-def _made_or_filled(stack: Buffer, *, fresh: bool) -> dict[str, Any]:
-    """Return the argument of ``Emitter.call`` that makes a stack, or fills more of one that is there."""
+def _made_or_filled(stack: Buffer, *, fresh: bool) -> _Target:
     return {"makes": stack} if fresh else {"into": stack}
-
-
-def clear(stack: Buffer) -> Callable[[Arrays], None]:
-    """Return what fills a stack with zeros."""
-
-    def run(arrays: Arrays) -> None:
-        arrays[stack][...] = 0.0
-
-    return run
-
-
-def _diagonal(whole: Array, start: int, c: Array, part: Compact) -> Iterator[tuple[Array, Array]]:
-    """Yield, unit by unit, where a compact Jacobian stands in dense columns from ``start`` on, and its values."""
-    lead, diagonal, trail, rest = part.blocks
-    rows, values = whole.reshape(lead, diagonal, trail, whole.shape[-1]), c.reshape(lead, diagonal, trail, rest)
-    for k in range(diagonal):
-        column = start + k * rest
-        yield rows[:, k, :, column : column + rest], values[:, k]

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
+from typing import Any
 
 from gradcost.carrying.carried import Carried
-from gradcost.carrying.pusher import Pusher, clear
-from gradcost.formula import Cost, Dims, Term
-from gradcost.graph import Node
-from gradcost.numerics import np
+from gradcost.carrying.pusher import Pusher
+from gradcost.errors import UsageError
+from gradcost.formula import Dims
+from gradcost.graph import At, Node, rule
+from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.program import Arrays, Buffer
+from gradcost.schedule.operations import Zeros
+from gradcost.schedule.program import Buffer, Operation
+from gradcost.schedule.strategy import Option
 
-CONTRACTION = Cost(macs="B*N*K", additions="(B*N-1)*K")
+
+def _at_least_one(value: Any) -> None:
+    if value < 1:
+        raise UsageError(f"chunk must be a whole number of at least 1, not {value!r}")
+
+
+CHUNK = Option(
+    "chunk",
+    int,
+    "Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.",
+    default=lambda graph: graph.trained_parameters if graph.jacobian else 1,
+    check=_at_least_one,
+)
 
 
 def push_tangents(pusher: Pusher, tangents: int, seed_of: Callable[[Node, str], Buffer]) -> Buffer:
@@ -32,29 +48,32 @@ def push_tangents(pusher: Pusher, tangents: int, seed_of: Callable[[Node, str], 
         stack = pusher.push(node).stack
         if stack is None:
             stack = pusher.new_stack(node, columns)
-            emitter.program.step(node.label, "tangent", clear(stack), makes=stack, says="0")
+            emitter.do(node, "tangent", Zeros(), makes=stack)
         for name in node.own_parameters:
             args = (seed_of(node, name),)
             emitter.call(node, "tangent", f"jvp_{name}", args, into=stack, sizes={"K": tangents}, names={"K": "K"})
-        pusher.carried[node.index] = Carried(columns, stack)
+        pusher.carry(node, Carried(columns, stack))
     final = pusher.carried[emitter.graph.output.index].stack
     assert final is not None
     return final
 
 
+class Directional(Operation):
+    """dL.v = dL/da[L] . (da[L]/dtheta v) for each tangent."""
+
+    @rule(macs="B*N*K", additions="(B*N-1)*K")
+    def run(self, at: At, g: Array, tangents: Array, out: Array) -> None:
+        """Fill out (1, K)."""
+        np.matmul(g.reshape(1, -1), tangents.reshape(-1, tangents.shape[-1]), out=out)
+
+
 def directional(emitter: Emitter, cotangent: Buffer, stack: Buffer) -> Buffer:
-    """Emit dL.v = dL/da[L] . (da[L]/dtheta v) for each tangent: (1, K)."""
+    """Emit dL.v for each tangent: (1, K)."""
     output, tangents = emitter.graph.output, stack.shape[-1]
-    found = Buffer("dL.v", (1, tangents))
-
-    def contract(arrays: Arrays) -> None:
-        g, t = arrays[cotangent].reshape(1, -1), arrays[stack].reshape(-1, tangents)
-        np.matmul(g, t, out=arrays[found])
-
+    found = emitter.buffer("dL.v", (1, tangents))
     dims = Dims(
         {"B": emitter.graph.batch, "N": prod(output.shape), "K": tangents},
         {"B": "B", "N": f"n{output.number}", "K": "K"},
     )
-    term = Term(CONTRACTION, dims)
-    emitter.program.step("loss", "contraction", contract, touches=(cotangent, stack), makes=found, term=term)
+    emitter.program.step("loss", "contraction", Directional(), args=(cotangent, stack), makes=found, dims=dims)
     return found

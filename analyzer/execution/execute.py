@@ -11,9 +11,9 @@ from typing import Any
 
 from gradcost.counting import CountingArray, Meter
 from gradcost.formula import Counts
-from gradcost.graph import Draws, Graph
+from gradcost.graph import At, Draws, Graph
 from gradcost.numerics import Array, np
-from gradcost.schedule.program import Arrays, Buffer, Plan, Step
+from gradcost.schedule.program import Arrays, Buffer, Operand, Plan, Step
 
 Gradients = Mapping[tuple[int, str], Array]
 Watch = Callable[[Step, Arrays], None]
@@ -92,8 +92,8 @@ def run_plain(
 ) -> Gradients:
     """Run a plan on plain numpy arrays and return the gradients; ``watch`` is shown each step that was done."""
 
-    def empty(shape: tuple[int, ...]) -> Array:
-        return np.empty(shape, data.graph.dtype)
+    def empty(buffer: Buffer) -> Array:
+        return np.empty(buffer.shape, buffer.dtype)
 
     arrays = _run(plan, data, lambda values: values, empty, None, progress, watch=watch)
     return {key: np.asarray(values) for key, values in arrays.items()}
@@ -108,8 +108,8 @@ def run_counted(
     def wrap(values: Array) -> Any:
         return CountingArray(values, meter)
 
-    def empty(shape: tuple[int, ...]) -> Any:
-        return CountingArray(np.empty(shape, data.graph.dtype), meter)
+    def empty(buffer: Buffer) -> Any:
+        return CountingArray(np.empty(buffer.shape, buffer.dtype), meter)
 
     found = _run(plan, data, wrap, empty, meter, progress, trace=trace)
     return meter, {key: values.data for key, values in found.items()}
@@ -154,7 +154,7 @@ def _run(
     plan: Plan,
     data: Data,
     wrap: Callable[[Array], Any],
-    empty: Callable[[tuple[int, ...]], Any],
+    empty: Callable[[Buffer], Any],
     meter: Meter | None,
     progress: Callable[[], None] | None,
     *,
@@ -171,21 +171,19 @@ def _run(
             for buffer in program.initial:
                 if buffer.key not in held:
                     values = data.of(buffer)
-                    held[buffer.key] = empty(buffer.shape) if values is None else wrap(values)
+                    held[buffer.key] = empty(buffer) if values is None else wrap(values)
                 initial[buffer] = held[buffer.key]
             for number in range(segment.passes):
-                program.cursor.start = segment.first + number * segment.stride
                 arrays = dict(initial)
                 # All passes allocate alike, and tracing is slow: the first of them is enough.
                 with _traced(meter if trace and number == 0 else None):
                     for part, turns in program.parts():
-                        for turn in range(turns):
-                            if turns > 1:
-                                program.cursor.start = turn
+                        for again in range(turns):
+                            turn = again if turns > 1 else segment.first + number * segment.stride
                             for step in part:
                                 if meter is not None:
                                     meter.enter((step.label, step.phase))
-                                _do(step, arrays, empty, watch)
+                                _do(step, arrays, turn, empty, watch)
                 made = {key: arrays[buffer] for key, buffer in plan.gradients.items()}
                 if progress is not None:
                     progress()
@@ -194,19 +192,32 @@ def _run(
     return made
 
 
-def _do(step: Step, arrays: Arrays, empty: Callable[[tuple[int, ...]], Any], watch: Watch | None) -> None:
-    made = step.makes
-    if made is None:
-        step.run(arrays)
-    elif step.view_of is not None:
-        arrays[made] = step.run(arrays)
-    else:
-        arrays[made] = arrays[step.over[0]] if step.over else empty(made.shape)
-        step.run(arrays)
+def _do(step: Step, arrays: Arrays, turn: int, empty: Callable[[Buffer], Any], watch: Watch | None) -> None:
+    """Call the step's rule on the live arrays."""
+    at = At({name: arrays[buffer] for name, buffer in step.reads.items()})
+    at.turn = turn
+    rule = getattr(step.owner, step.rule)
+    args = [_operand(arg, arrays) for arg in step.args]
+    if step.index is not None:
+        args.insert(0, step.index)
+    made, filled = step.makes, step.fills
+    if made is not None and step.view_of is not None:
+        arrays[made] = rule(at, *args, made.shape)
+    elif filled is not None:
+        if made is not None:
+            arrays[made] = arrays[step.over[0]] if step.over else empty(made)
+        whole = arrays[filled]
+        rule(at, *args, out=whole if step.columns is None else whole[..., slice(*step.columns)])
     if watch is not None:
         watch(step, arrays)
     for buffer in step.frees:
         del arrays[buffer]
+
+
+def _operand(operand: Operand, arrays: Arrays) -> Any:
+    if isinstance(operand, Buffer):
+        return arrays[operand]
+    return arrays[operand.buffer][..., slice(*operand.columns)]
 
 
 def _split(flat: Any, graph: Graph) -> dict[tuple[int, str], Any]:

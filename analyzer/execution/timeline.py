@@ -61,58 +61,47 @@ class Timeline:
     passes: int
 
 
-def timeline(plan: Plan, item_bytes: int) -> Timeline:
+def timeline(plan: Plan) -> Timeline:
     """Follow the liveness of a plan. Nothing runs: like the prediction, it reads the schedule."""
     found = [
-        Timeline(
-            tuple(_moments(segment.program, item_bytes)), tuple(_lives(segment.program, item_bytes)), segment.passes
-        )
+        Timeline(tuple(_moments(segment.program)), tuple(_lives(segment.program)), segment.passes)
         for segment in plan.segments
     ]
     return max(found, key=lambda each: max(moment.bytes for moment in each.moments))
 
 
-def _moments(program: Program, item_bytes: int) -> Iterator[Moment]:
-    live = sum(buffer.elements for buffer in program.initial)
+def _moments(program: Program) -> Iterator[Moment]:
+    live = sum(buffer.bytes for buffer in program.initial)
+    ITEM = __import__("gradcost.units").units.ITEM_BYTES[program.initial[0].dtype]  # INTERIM
     for step in program.steps:
-        workspace = step.term.cost.evaluate(step.term.dims)[-1]
+        workspace = step.term.cost.evaluate(step.term.dims)[-1] * ITEM  # INTERIM
         live += step.allocates
-        yield Moment(step.label, step.phase, (live + workspace) * item_bytes, workspace * item_bytes)
+        yield Moment(step.label, step.phase, live + workspace, workspace)
         live -= step.releases
 
 
-def _lives(program: Program, item_bytes: int) -> list[Life]:
-    """Follow each array, views of it included, as ``Program.resolve`` does."""
+def _lives(program: Program) -> list[Life]:
+    """Follow each array through the steps; where a step writes over one, its old name ends and a new one begins."""
     end = len(program.steps) - 1
-    storage: dict[Buffer, Buffer] = {}  # buffer -> the one whose array it uses
-    users: dict[Buffer, int] = {}  # array -> buffers that still use it
     current: dict[Buffer, tuple[Buffer, str, int]] = {}  # array -> who it is now, its kind, since when
     found: list[Life] = []
 
     def close(base: Buffer, last: int) -> None:
         now, kind, first = current.pop(base)
         if first <= last:
-            found.append(Life(now.name, now.shape, base.elements * item_bytes, kind, first, last))
+            found.append(Life(now.name, now.shape, base.bytes, kind, first, last))
 
     for buffer in program.initial:
-        kind = KINDS.get(str(buffer.key[0]), "held") if buffer.key else "held"
-        storage[buffer], users[buffer], current[buffer] = buffer, 1, (buffer, kind, 0)
+        current[buffer] = buffer, KINDS.get(str(buffer.key[0]), "held") if buffer.key else "held", 0
     for index, step in enumerate(program.steps):
-        made = step.makes
-        if made is not None:
-            shared = step.view_of or (step.over[0] if step.over else None)
-            base = made if shared is None else storage[shared]
-            storage[made] = base
-            users[base] = users.get(base, 0) + 1
+        made, base = step.makes, step.storage
+        if made is not None and base is not None:
             if step.over:
                 close(base, index - 1)
             if base not in current:
                 current[base] = (made, step.phase, index)
-        for buffer in step.frees:
-            base = storage.pop(buffer)
-            users[base] -= 1
-            if not users[base]:
-                close(base, index)
+        for base in step.drops:
+            close(base, index)
     for base in list(current):
         close(base, end)
     return sorted(found, key=lambda life: (life.first, life.last == end))

@@ -97,20 +97,20 @@ def trace(
 
 
 def _trace(graph: Graph, name: str, data: Data | None) -> Trace:
-    plan = STRATEGIES[name].plan(graph, Options(chunk=graph.trained_parameters if graph.jacobian else 1))
+    plan = STRATEGIES[name].plan(graph, Options())
     prediction = predict(plan)
-    segment = plan.segments[0]
-    if len(segment.program.steps) > MOST_STEPS or prediction.peak_elements > MOST_ELEMENTS or data is None:
+    segment, elements = plan.segments[0], prediction.peak_bytes // graph.item_bytes
+    if len(segment.program.steps) > MOST_STEPS or elements > MOST_ELEMENTS or data is None:
         raise UsageError(
             f"trace is for networks that can be read step by step; {name} takes "
-            f"{format_count(len(segment.program.steps))} steps over {format_count(prediction.peak_elements)} numbers "
+            f"{format_count(len(segment.program.steps))} steps over {format_count(elements)} numbers "
             f"here (the most are {MOST_STEPS:,} and {MOST_ELEMENTS:,}): make it smaller, or use analyze"
         )
     seen: dict[Step, Traced] = {}
 
     def watch(step: Step, arrays: Arrays) -> None:
         if step not in seen:
-            text = equation(step)
+            text = equation(graph, step)
             if text is not None:
                 seen[step] = _traced(step, text, arrays)
 
@@ -127,7 +127,8 @@ def _trace(graph: Graph, name: str, data: Data | None) -> Trace:
 
 
 def _traced(step: Step, text: str, arrays: Arrays) -> Traced:
-    filled = step.makes or step.touches[0]
+    filled = step.fills
+    assert filled is not None
     start, end = step.columns or (0, filled.shape[-1])
     values = np.array(arrays[filled][..., start:end])
     inside = [b for b, (first, last) in filled.columns or () if start <= first and last <= end]

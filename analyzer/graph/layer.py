@@ -23,7 +23,13 @@ from gradcost.units import Shape
 
 
 class At:
-    """The arrays that a rule asked for, by name: ``at.x``, ``at.y``, ``at.W``, ..."""
+    """The arrays that a rule asked for, by name: ``at.x``, ``at.y``, ``at.W``, ...
+
+    Attributes:
+        turn: where the loop, or the pass, of the schedule stands; layers have no need of it.
+    """
+
+    turn: int = 0
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         """Keep the arrays under their names."""

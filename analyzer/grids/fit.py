@@ -57,15 +57,16 @@ def fit(
 
 
 def _fit(network: Graph, name: str, memory: int, chunk: int, checkpoints: str | None, training: Training) -> Fit:
-    room = max(0, memory - training.total_bytes(network, 0)) // training.item_bytes(network)
+    stored = max(0, memory - training.total_bytes(network, 0)) // training.item_bytes(network)
+    room = stored * network.item_bytes
     options = Options(chunk=chunk, checkpoints=checkpoints, budget=room)
     known: dict[int, int] = {}
 
     def peak(batch: int) -> int:
         if batch not in known:
             graph = load(network, batch=batch)
-            peak_elements = predict(STRATEGIES[name].plan(graph, options)).peak_elements
-            known[batch] = training.total_bytes(graph, peak_elements)
+            peak_bytes = predict(STRATEGIES[name].plan(graph, options)).peak_bytes
+            known[batch] = training.total_bytes(graph, peak_bytes)
         return known[batch]
 
     if peak(1) > memory:

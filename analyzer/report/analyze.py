@@ -126,8 +126,7 @@ def analyze(
     for name in names:
         if progress is not None:
             progress(f"predicting {name}", 0, 0)
-        room = None if budget is None else budget // graph.item_bytes
-        work[name] = _predict(graph, name, Options(chunk=chunk, checkpoints=checkpoints, budget=room))
+        work[name] = _predict(graph, name, Options(chunk=chunk, checkpoints=checkpoints, budget=budget))
     allowed = _budget(budget, measure)
     _choose(work, measure, allowed, by_name=strategies is not None)
     measured, mismatches = _measure(graph, work, seed, progress)
@@ -161,7 +160,7 @@ def _target(graph: Graph, reports: Mapping[str, StrategyReport]) -> Target:
 def _predict(graph: Graph, name: str, options: Options) -> _Work:
     plan = STRATEGIES[name].plan(graph, options)
     prediction = predict(plan)
-    return _Work(plan, prediction, prediction.peak_elements * graph.item_bytes)
+    return _Work(plan, prediction, prediction.peak_bytes)
 
 
 def _budget(budget: int | None, measure: bool | None) -> int | None:

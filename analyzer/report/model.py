@@ -180,7 +180,7 @@ class StrategyReport:
     @cached_property
     def timeline(self) -> Timeline:
         """Which array is alive at which step of a pass."""
-        return timeline(self.plan, self.item_bytes)
+        return timeline(self.plan)
 
     def phase(self, name: str) -> Counts:
         """Return the predicted operations of one phase: primal, push, cotangent, gradient, ..."""

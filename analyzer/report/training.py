@@ -53,10 +53,10 @@ class Training:
         each = network.item_bytes if self.precision is None else MASTER_BYTES
         return OPTIMIZERS[self.optimizer] * each * network.trained_parameters
 
-    def total_bytes(self, network: Graph, peak_elements: int) -> int:
-        """Return all that is held at the peak; the optimizer's part is there throughout."""
+    def total_bytes(self, network: Graph, peak_bytes: int) -> int:
+        """Return all that is held at a strategy's peak; the optimizer's part is there throughout."""
         held = self.master_bytes(network) + self.state_bytes(network)
-        return peak_elements * self.item_bytes(network) + held
+        return peak_bytes // network.item_bytes * self.item_bytes(network) + held
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def training_memory(
     network = load(source, batch=batch)
     found = []
     for name in chosen(network, strategies):
-        peak = predict(STRATEGIES[name].plan(network, options or Options())).peak_elements
+        peak = predict(STRATEGIES[name].plan(network, options or Options())).peak_bytes
         parameters = network.parameters * training.item_bytes(network)
         master, state = training.master_bytes(network), training.state_bytes(network)
         rest = training.total_bytes(network, peak) - parameters - master - state

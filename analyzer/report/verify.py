@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
 
-from gradcost.execution.execute import Data, Gradients, Measurement
+from gradcost.execution.execute import Gradients, Measurement
 from gradcost.formula import CATEGORIES, Counts
 from gradcost.graph import Graph
 from gradcost.numerics import Array, np
 from gradcost.report.model import Mismatch
 from gradcost.schedule.predict import Prediction
-from gradcost.schedule.program import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,8 @@ def compare_figures(
             one, other = getattr(predicted, category), getattr(measured, category)
             if one != other:
                 yield Mismatch(strategy, *key, category, one, other)
-    if prediction.peak_elements * item_bytes != measurement.peak_bytes:
-        peak = prediction.peak_elements * item_bytes
+    if prediction.peak_bytes != measurement.peak_bytes:
+        peak = prediction.peak_bytes
         yield Mismatch(strategy, *prediction.peak_at, "peak_bytes", peak, measurement.peak_bytes)
 
 
@@ -70,16 +68,6 @@ def gradient_errors(graph: Graph, found: Mapping[str, Gradients]) -> Mapping[str
     if names and errors[reference] is None and others:
         errors[reference] = max(others)
     return errors
-
-
-def projected(plan: Plan, data: Data, exact: Gradients) -> Gradients:
-    """Return what a mean over random directions makes of an exact gradient: 1/k sum_i (dL . v_i) v_i."""
-    held = [buffer for buffer in plan.segments[0].program.initial if buffer.key and buffer.key[0] == "direction"]
-    directions = {cast(tuple[int, str], buffer.key[1:]): cast(Array, data.of(buffer)) for buffer in held if buffer.key}
-    slopes: Any = 0.0
-    for key, values in exact.items():
-        slopes = slopes + np.tensordot(directions[key], values, axes=values.ndim)
-    return {key: np.tensordot(slopes, directions[key], axes=1) / len(slopes) for key in exact}
 
 
 def worst_tensor(graph: Graph, reference: Gradients, other: Gradients) -> str:

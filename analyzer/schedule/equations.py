@@ -1,7 +1,7 @@
 """Steps written as equations, for those who trace a run: ``da[2]/dW[1] = W[2] da[1]/dW[1]``.
 
-A layer may say of a rule how it is written, with the names of what the rule reads in braces; ``{g}`` stands for its
-argument. Where it does not, the general form says which Jacobian is multiplied by what.
+A rule may say how it is written, with the names of what it reads in braces; ``{g}`` stands for a layer's argument, and
+``{0}``, ``{1}``, ... for an operation's. Where it does not, the general form says which Jacobian is multiplied by what.
 """
 
 from __future__ import annotations
@@ -9,69 +9,75 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gradcost.graph import Graph, Node
-from gradcost.graph.rule import Rule
-from gradcost.schedule.program import Buffer, Step, nothing
+from gradcost.graph import Graph, Loss, Node, Rule, rule_of
+from gradcost.schedule.operations import Rename
+from gradcost.schedule.program import Buffer, Operand, Step
 
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
 
 
-def equation(step: Step) -> str | None:
+def equation(graph: Graph, step: Step) -> str | None:
     """Return a step as an equation; None for one that only makes room, or marks the end of a loop."""
-    if step.run is nothing:
+    if step.idle or step.fills is None:
         return None
-    right = step.says() if callable(step.says) else step.says
-    names = [buffer.name for buffer in step.touches]
-    if "{" in right:
-        right = right.format(*names, all=", ".join(names))
-    left = step.makes.name if step.makes is not None else names[0]
-    if " = " in right or " += " in right:
-        return right  # it names what it fills itself
-    return f"{left} {right}" if right.startswith("+= ") else f"{left} = {right or ' . '.join(names)}"
+    rule = rule_of(step.owner, step.rule)
+    if step.node is not None:
+        sign, right = ("+=" if _adds(step.rule) else "="), _of_layer(graph, step.node, step, rule)
+    elif isinstance(step.owner, Loss):
+        sign, right = "=", _of_loss(graph, step, rule)
+    else:
+        sign, right = "=", _of_operation(step, rule)
+        if right.startswith("+= "):
+            sign, right = "+=", right.removeprefix("+= ")
+    return f"{part(step.fills, step.columns)} {sign} {right}"
 
 
-def of_rule(
-    graph: Graph,
-    node: Node,
-    method: str,
-    rule: Rule,
-    reads: Mapping[str, Buffer],
-    args: tuple[Buffer, ...],
-    out: Buffer,
-    columns: tuple[int, int] | None,
-    arg_columns: tuple[int, int] | None,
-    index: int | None,
-) -> str:
-    """Return a rule of a node's layer as an equation."""
-    left = part(out, columns)
-    given = {name: buffer.name for name, buffer in reads.items()}
-    if args:
-        given["g"] = part(args[0], arg_columns)
+def _of_layer(graph: Graph, node: Node, step: Step, rule: Rule) -> str:
+    """Return the right side of a rule of a node's layer."""
+    given = {name: buffer.name for name, buffer in step.reads.items()}
+    if step.args:
+        given["g"] = _name(step.args[0])
     if rule.says is not None:
         right = _OPTIONAL.sub(lambda match: _filled(match[1], given) or "", rule.says)
-        return f"{left} {'+=' if _adds(method) else '='} {_filled(right, given) or right}"
+        return _filled(right, given) or right
     sources = [graph.nodes[source].symbol for source in node.sources]
-    source = sources[index or 0] if sources else ""
+    source = sources[step.index or 0] if sources else ""
     kind = _snake(type(node.op).__name__)
-    verb, _, parameter = method.partition("_")
+    verb, _, parameter = step.rule.partition("_")
     of = node.parameter_symbol(parameter) if parameter in node.op.parameters else source
     if verb == "primal":
         parameters = [given[name] for name in node.op.parameters if name in given]
-        right = f"{kind}({'; '.join(', '.join(each) for each in (sources, parameters) if each)})"
-    elif verb == "derivative":
-        right = f"{kind}'({source})"
-    elif verb == "vjp":
-        right = f"(d{node.symbol}/d{of})^T {given['g']}"
-    elif verb == "jvp":
-        right = f"d{node.symbol}/d{of} {given['g']}"
-    else:
-        right = f"its entries, from {', '.join(given.values())}"
-    return f"{left} {'+=' if _adds(method) else '='} {right}"
+        return f"{kind}({'; '.join(', '.join(each) for each in (sources, parameters) if each)})"
+    if verb == "derivative":
+        return f"{kind}'({source})"
+    if verb == "vjp":
+        return f"(d{node.symbol}/d{of})^T {given['g']}"
+    if verb == "jvp":
+        return f"d{node.symbol}/d{of} {given['g']}"
+    return f"its entries, from {', '.join(given.values())}"
 
 
-def _adds(method: str) -> bool:
+def _of_loss(graph: Graph, step: Step, rule: Rule) -> str:
+    """Return the right side of a rule of the loss."""
+    given = {"y": graph.output.symbol, "t": "t"}
+    if rule.says is not None:
+        return rule.says.format_map(given)
+    call = f"{graph.loss.name}({', '.join(given.values() if graph.loss.needs_target else [given['y']])})"
+    return call if step.rule == "primal" else f"d {call} / d{given['y']}"
+
+
+def _of_operation(step: Step, rule: Rule) -> str:
+    """Return the right side of an operation of the strategy."""
+    names = [_name(arg) for arg in step.args]
+    right = " . ".join(names) if rule.says is None else rule.says.format(*names, all=", ".join(names))
+    if isinstance(step.owner, Rename) and step.makes is not None and step.view_of is not None:
+        return right if step.makes.shape == step.view_of.shape else f"{right} in another shape"
+    return right
+
+
+def _adds(rule: str) -> bool:
     """Whether a rule adds to what it fills: tangents of parameters, and what is behind the first input of a join."""
-    return method.endswith("_more") or (method.startswith("jvp_") and method not in ("jvp_compact", "jvp_first"))
+    return rule.endswith("_more") or (rule.startswith("jvp_") and rule not in ("jvp_compact", "jvp_first"))
 
 
 def _filled(template: str, given: Mapping[str, str]) -> str | None:
@@ -80,6 +86,10 @@ def _filled(template: str, given: Mapping[str, str]) -> str | None:
         return template.format_map(given)
     except KeyError:
         return None
+
+
+def _name(operand: Operand) -> str:
+    return operand.name if isinstance(operand, Buffer) else part(*operand)
 
 
 def part(buffer: Buffer, columns: tuple[int, int] | None) -> str:
@@ -95,13 +105,3 @@ def part(buffer: Buffer, columns: tuple[int, int] | None) -> str:
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def of_loss(graph: Graph, method: str, rule: Rule) -> str:
-    """Return a rule of the loss as the right side of an equation."""
-    given = {"y": graph.output.symbol, "t": "t"}
-    if rule.says is not None:
-        return rule.says.format_map(given)
-    arguments = ", ".join(name for name in ((given["y"], "t") if graph.loss.needs_target else (given["y"],)))
-    name = graph.loss.name
-    return f"{name}({arguments})" if method == "primal" else f"d {name}({arguments}) / d{given['y']}"

@@ -36,14 +36,14 @@ class Prediction:
 
     Attributes:
         counts: operations.
-        peak_elements: the largest number of array elements alive at once.
+        peak_bytes: the largest total of live buffers, and of the workspace inside a step.
         peak_at: the label and phase of the step where that is.
         rows: by layer and phase, in the order of the schedule.
         steps: how many steps will run, over all passes.
     """
 
     counts: Counts
-    peak_elements: int
+    peak_bytes: int
     peak_at: tuple[str, str]
     rows: dict[tuple[str, str], PredictedRow]
     steps: int
@@ -55,17 +55,19 @@ def predict(plan: Plan) -> Prediction:
     peak, peak_at, steps = 0, ("", ""), 0
     for number, segment in enumerate(plan.segments):
         program = segment.program
-        live = sum(buffer.elements for buffer in program.initial)
+        ITEM = __import__("gradcost.units").units.ITEM_BYTES[program.initial[0].dtype]  # INTERIM
+        live = sum(buffer.bytes for buffer in program.initial)
         for part, turns in program.parts():
             times = segment.passes * turns
             steps += times * len(part)
             for step in part:
                 term = step.term if times == 1 else Term(step.term.cost, step.term.dims, times)
                 values = term.cost.evaluate(term.dims)
-                allocates = step.allocates
-                if live + allocates + values[-1] > peak:
-                    peak, peak_at = live + allocates + values[-1], (step.label, step.phase)
-                live += allocates - step.releases
+                values = (*values[:-1], values[-1] * ITEM)  # INTERIM
+                live += step.allocates
+                if live + values[-1] > peak:
+                    peak, peak_at = live + values[-1], (step.label, step.phase)
+                live -= step.releases
                 row = rows.get((step.label, step.phase))
                 if row is None:
                     row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase)

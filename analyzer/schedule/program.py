@@ -1,25 +1,27 @@
 """Programs: a strategy's schedule as steps over buffers, read by prediction and by execution alike.
 
-A strategy emits steps; liveness then follows from the schedule: a buffer comes alive at the step that first writes
-it and is freed after the last step that touches it. ``resolve`` settles that once, and settles where a step may
-write over an operand that dies there (buffer donation).
+A step is data: whose rule it is, which of its rules, on which buffers. What it does, what it costs, and how it is
+written as an equation follow from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from gradcost.formula import FREE, Dims, Term
-from gradcost.units import Shape
+from gradcost.formula import Dims, Term
+from gradcost.graph import At, Layer, Loss, Node, rule, rule_of
+from gradcost.numerics import Array
+from gradcost.schedule.lifetimes import resolve
+from gradcost.units import ITEM_BYTES, Shape
 
 if TYPE_CHECKING:
     from gradcost.carrying.columns import Columns
 
-Arrays: TypeAlias = "dict[Buffer, Any]"
+NO_DIMS = Dims({}, {})
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +31,7 @@ class Buffer:
     Attributes:
         symbol: what it is: ``a[1]``, ``da[2]/dW[1]``, ``dL/dz[1]``.
         shape: its shape, the batch axis included.
+        dtype: of its elements.
         held: it lives to the end: parameters, data, gradients.
         key: what it is filled with before the first step (see ``Data``), for buffers that no step makes.
         columns: the births whose Jacobians stand side by side on its last axis, for a stack of several.
@@ -36,6 +39,7 @@ class Buffer:
 
     symbol: str
     shape: Shape
+    dtype: str
     held: bool = False
     key: tuple[object, ...] | None = None
     columns: Columns | None = None
@@ -44,6 +48,11 @@ class Buffer:
     def elements(self) -> int:
         """The number of elements."""
         return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """The number of bytes."""
+        return prod(self.shape) * ITEM_BYTES[self.dtype]
 
     @property
     def name(self) -> str:
@@ -56,50 +65,96 @@ class Buffer:
         return f"{self.symbol.removesuffix('*')}{span}"
 
 
+class Part(NamedTuple):
+    """Some columns, the first and the end, of a buffer's last axis."""
+
+    buffer: Buffer
+    columns: tuple[int, int]
+
+
+Operand: TypeAlias = Buffer | Part
+
+
+class Operation:
+    """What a strategy does that is no layer's: numpy code, and above it in ``@rule`` the closed form of its cost.
+
+    A subclass defines ``run(at, *args, out)``, which fills ``out``, or, for a step that only gives an array another
+    shape, ``run(at, *args, shape)``, which returns the view. ``at.turn`` is where the loop, or the pass, stands. In
+    ``says``, ``{0}``, ``{1}``, ... are the names of its arguments; without it, they are written as a product.
+    """
+
+
+class Room(Operation):
+    """Nothing is done: a buffer comes alive that later steps fill, or what a loop reads lives to its last turn."""
+
+    @rule()
+    def run(self, at: At, out: Array) -> None:
+        """Leave it as it is."""
+
+
 @dataclass(slots=True, eq=False)
 class Step:
     """One operation of a schedule.
 
     Attributes:
         label: the layer that it belongs to in the report.
-        phase: what it is part of: primal, birth, push, cotangent, gradient, ...
-        touches: every buffer that it reads, or writes without making it; such a one comes first.
+        phase: what it is part of (see ``phases``).
+        owner: whose rule it is: a layer, the loss, or an operation of the strategy.
+        rule: the rule's name, such as ``primal`` or ``vjp_W``.
+        reads: what the rule reads from ``at``, by name.
+        args: what it is called with.
         makes: the buffer that comes alive here, if any.
-        run: does it, given all live arrays; for a view, returns it.
+        into: the buffer that it fills, if that is alive already.
         term: the closed form of its cost.
-        view_of: the buffer that ``makes`` is a view of.
-        says: the right side of its equation, or what returns the equation; ``{0}`` and ``{all}`` stand for what it
-            touches. Empty: the product of those.
-        over: operands that ``makes`` may be written over; ``resolve`` leaves the one that dies here, if any.
+        touches: every buffer that it reads, or fills without making it.
+        node: the node of the graph whose rule it is; None for the loss and for operations.
+        index: which input the rule is about, for joins.
         columns: the part of the last axis of what it fills, where it fills a part.
+        view_of: the buffer that ``makes`` is a view of.
+        over: operands that ``makes`` may be written over; ``resolve`` leaves the one that dies here, if any.
+        storage: the buffer whose memory ``makes`` lives in, itself where it is allocated (set by ``resolve``).
         frees: buffers that die after this step (set by ``resolve``).
-        releases: elements given back after this step (set by ``resolve``).
+        drops: those whose memory is given back with them (set by ``resolve``).
     """
 
     label: str
     phase: str
-    touches: tuple[Buffer, ...]
+    owner: Layer | Loss | Operation
+    rule: str
+    reads: Mapping[str, Buffer]
+    args: tuple[Operand, ...]
     makes: Buffer | None
-    run: Callable[[Arrays], Any]
+    into: Buffer | None
     term: Term
+    touches: tuple[Buffer, ...]
+    node: Node | None = None
+    index: int | None = None
+    columns: tuple[int, int] | None = None
     view_of: Buffer | None = None
     over: tuple[Buffer, ...] = ()
-    says: str | Callable[[], str] = ""
-    columns: tuple[int, int] | None = None
+    storage: Buffer | None = None
     frees: tuple[Buffer, ...] = ()
-    releases: int = 0
+    drops: tuple[Buffer, ...] = ()
+
+    @property
+    def fills(self) -> Buffer | None:
+        """The buffer that it makes or fills."""
+        return self.makes or self.into
+
+    @property
+    def idle(self) -> bool:
+        """Whether it only makes room, or marks the end of a loop."""
+        return isinstance(self.owner, Room)
 
     @property
     def allocates(self) -> int:
-        """Elements that come alive here (after ``resolve``)."""
-        return 0 if self.makes is None or self.view_of or self.over else self.makes.elements
+        """Bytes that come alive here (after ``resolve``)."""
+        return self.makes.bytes if self.makes is not None and self.storage is self.makes else 0
 
-
-@dataclass(slots=True)
-class Cursor:
-    """Where the pass that runs now stands: the first of the parameters that it seeds."""
-
-    start: int = 0
+    @property
+    def releases(self) -> int:
+        """Bytes given back after this step (after ``resolve``)."""
+        return sum(buffer.bytes for buffer in self.drops)
 
 
 @dataclass(slots=True)
@@ -109,18 +164,16 @@ class Program:
     Attributes:
         initial: the buffers that are alive before the first step.
         steps: in order.
-        cursor: which pass, or turn of a loop, it is.
         loops: the first step, the end and the turns of each loop.
     """
 
     initial: list[Buffer] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
-    cursor: Cursor = field(default_factory=Cursor)
     loops: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def hold(self, symbol: str, shape: Shape, key: tuple[object, ...]) -> Buffer:
+    def hold(self, symbol: str, shape: Shape, dtype: str, key: tuple[object, ...]) -> Buffer:
         """Add a buffer that is alive throughout."""
-        buffer = Buffer(symbol, shape, held=True, key=key)
+        buffer = Buffer(symbol, shape, dtype, held=True, key=key)
         self.initial.append(buffer)
         return buffer
 
@@ -128,23 +181,35 @@ class Program:
         self,
         label: str,
         phase: str,
-        run: Callable[[Arrays], Any],
+        owner: Layer | Loss | Operation,
+        rule: str = "run",
         *,
-        touches: Iterable[Buffer] = (),
+        reads: Mapping[str, Buffer] | None = None,
+        args: tuple[Operand, ...] = (),
         makes: Buffer | None = None,
-        term: Term | None = None,
+        into: Buffer | None = None,
+        dims: Dims = NO_DIMS,
+        node: Node | None = None,
+        index: int | None = None,
+        columns: tuple[int, int] | None = None,
         view_of: Buffer | None = None,
         over: tuple[Buffer, ...] = (),
-        says: str | Callable[[], str] = "",
-        columns: tuple[int, int] | None = None,
+        holds: Iterable[Buffer] = (),
     ) -> None:
-        """Append a step; ``term`` defaults to one that costs nothing."""
-        term = term or NOTHING
-        self.steps.append(Step(label, phase, tuple(touches), makes, run, term, view_of, over, says, columns))
+        """Append a step; ``dims`` are the symbols of its closed form, ``holds`` what it keeps alive besides."""
+        reads = reads or {}
+        operands = (arg if isinstance(arg, Buffer) else arg.buffer for arg in args)
+        touches = (*((into,) if into else ()), *reads.values(), *operands, *holds)
+        term = Term(rule_of(owner, rule).cost, dims)
+        self.steps.append(
+            Step(
+                label, phase, owner, rule, reads, args, makes, into, term, touches, node, index, columns, view_of, over
+            )
+        )
 
     @contextmanager
     def loop(self, turns: int) -> Iterator[None]:
-        """Do the steps that are appended meanwhile several times; the cursor starts at the number of the turn.
+        """Do the steps that are appended meanwhile several times; ``at.turn`` is the number of the turn, from 0.
 
         What they make dies within the turn; what they read from outside lives until the last turn is over.
         """
@@ -154,7 +219,7 @@ class Program:
         inside = {step.makes for step in body}
         outside = dict.fromkeys(buffer for step in body for buffer in step.touches if buffer not in inside)
         self.loops.append((first, len(self.steps), turns))
-        self.step(body[-1].label, body[-1].phase, nothing, touches=outside)
+        self.step(body[-1].label, body[-1].phase, Room(), holds=outside)
 
     def parts(self) -> Iterator[tuple[list[Step], int]]:
         """Yield the steps in runs, and how often each run is done."""
@@ -168,7 +233,7 @@ class Program:
     def drop_unused(self, phase: str) -> None:
         """Leave out the steps of a phase that make what no later step touches, nor fill anything else."""
         needed: set[Buffer] = set()
-        blank = {step.makes for step in self.steps if step.run is nothing}  # made empty, for another step to fill
+        blank = {step.makes for step in self.steps if step.idle}  # made empty, for another step to fill
         kept = []
         for step in reversed(self.steps):
             filled = {buffer for buffer in step.touches if buffer in blank} | {step.makes}
@@ -178,53 +243,10 @@ class Program:
             kept.append(step)
         self.steps = kept[::-1]
 
-    def resolve(self) -> None:
-        """Settle what each step frees, and which donations hold.
-
-        An operand may be written over only if it dies at that step and no other live buffer shares its storage.
-        """
-        last: dict[Buffer, int] = {}
-        for index, step in enumerate(self.steps):
-            for buffer in step.touches:
-                last[buffer] = index
-            if step.makes is not None:
-                last[step.makes] = index
-        storage: dict[Buffer, Buffer] = {buffer: buffer for buffer in self.initial}
-        alive: dict[Buffer, int] = dict.fromkeys(self.initial, 1)  # storage -> buffers that still view it
-        owned: dict[Buffer, int] = {buffer: buffer.elements for buffer in self.initial}
-        for index, step in enumerate(self.steps):
-            made = step.makes
-            if made is not None:
-                if step.over:
-                    step.over = tuple(
-                        b
-                        for b in step.over
-                        if not b.held and not storage[b].held and last[b] == index and alive[storage[b]] == 1
-                    )[:1]
-                base = storage[step.view_of or step.over[0]] if step.view_of or step.over else made
-                storage[made] = base
-                alive[base] = alive.get(base, 0) + 1
-                owned.setdefault(base, made.elements)
-            touched = dict.fromkeys((*step.touches, made) if made else step.touches)
-            step.frees = tuple(b for b in touched if last[b] == index and not b.held)
-            for buffer in step.frees:
-                base = storage.pop(buffer)
-                alive[base] -= 1
-                if not alive[base]:
-                    step.releases += owned.pop(base)
-                    del alive[base]
-
-
-def nothing(arrays: Arrays) -> None:
-    """Do nothing: the step only makes a buffer for later ones to fill."""
-
-
-NOTHING = Term(FREE, Dims({}, {}))
-
 
 @dataclass(slots=True)
 class Segment:
-    """A program and how often it is run: pass i has its cursor at ``first + i * stride``."""
+    """A program and how often it is run: pass i has its turn at ``first + i * stride``."""
 
     program: Program
     passes: int = 1
@@ -240,15 +262,23 @@ class Plan:
         segments: run one after the other.
         gradients: where each trained parameter's gradient stands at the end, by node index and name.
         flat_gradient: the one vector that holds all of them in order, where the strategy fills such a one.
-        note: what the strategy chose for this network, in a sentence; empty where there is no choice.
+        carried: the derivatives that are carried at each node, by its index: its cotangent, or the Jacobians of its
+            value, as they stand when the walk has come to it.
+        schedule: what the strategy chose for this network, in a word or a formula; empty where there is no choice.
+        note: the same in a sentence.
     """
 
     segments: list[Segment]
     gradients: Mapping[tuple[int, str], Buffer] = field(default_factory=dict)
     flat_gradient: Buffer | None = None
+    carried: Mapping[int, tuple[Buffer, ...]] = field(default_factory=dict)
+    schedule: str = ""
     note: str = ""
 
     def __post_init__(self) -> None:
         """Settle the liveness of every program."""
         for segment in self.segments:
-            segment.program.resolve()
+            resolve(segment.program)
+
+
+Arrays: TypeAlias = dict[Buffer, Any]

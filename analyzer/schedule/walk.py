@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from gradcost.formula import Cost, Dims, Term
+from gradcost.formula import Dims
 from gradcost.graph import Elementwise, Join, Node, View
-from gradcost.numerics import np
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.program import Arrays, Buffer, Cursor, Plan, Segment, nothing
+from gradcost.schedule.operations import Accumulate, StoreRow, UnitVector
+from gradcost.schedule.program import Buffer, Plan, Room, Segment
 
-SUM = Cost(additions="B*N")
 Gradients: TypeAlias = dict[tuple[int, str], Buffer]
 
 
@@ -42,6 +41,7 @@ class Walk:
             if not node.active:
                 continue
             cotangent = cotangents.pop(node.index)
+            self.emitter.carried[node.index] = (cotangent,)
             parameter_gradients(self.emitter, node, cotangent, self.gradients, keep=self.keep)
             for index, source in enumerate(node.sources):
                 if not graph.nodes[source].active:
@@ -52,7 +52,7 @@ class Walk:
                     continue
                 pulled = _pull(self.emitter, node, index, cotangent)
                 if held is not None:
-                    pulled = _accumulate(self.emitter, source, held, pulled)
+                    pulled = _accumulate(self.emitter, graph.nodes[source], held, pulled)
                 if node.op.partial:
                     partial.add(pulled)
                 cotangents[source] = pulled
@@ -63,34 +63,29 @@ def parameter_gradients(
 ) -> None:
     """Emit the gradients of a node's own parameters from the cotangent of its output."""
     for name in node.own_parameters:
-        gradient = new_gradient(node, name, gradients, keep=keep)
+        gradient = new_gradient(emitter, node, name, gradients, keep=keep)
         emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient)
         add_gradient(emitter, node, name, gradient, gradients)
 
 
-def new_gradient(node: Node, name: str, gradients: Gradients, *, keep: bool = True) -> Buffer:
+def new_gradient(emitter: Emitter, node: Node, name: str, gradients: Gradients, *, keep: bool = True) -> Buffer:
     """Return the buffer of a parameter's gradient, which is kept to the end if it is the parameter's first."""
     held = keep and node.key(name) not in gradients
-    return Buffer(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=held)
+    return emitter.buffer(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=held)
 
 
 def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
     """Keep a gradient; emit its sum with that of another layer which shares the parameter."""
     held = gradients.setdefault(node.key(name), gradient)
-    if held is gradient:
-        return
-
-    def run(arrays: Arrays) -> None:
-        np.add(arrays[held], arrays[gradient], out=arrays[held])
-
-    term = Term(Cost(additions="p"), Dims({"p": gradient.elements}, {"p": f"p{node.number}"}))
-    emitter.program.step(node.label, "gradient", run, touches=(held, gradient), term=term, says="+= {1}")
+    if held is not gradient:
+        dims = Dims({"p": gradient.elements}, {"p": f"p{node.number}"})
+        emitter.do(node, "gradient", Accumulate(), (gradient,), rule="gradients", into=held, dims=dims)
 
 
 def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
     """Emit the cotangent of one input from that of the output."""
     source = emitter.graph.nodes[node.sources[index]]
-    pulled = Buffer(cotangent_symbol(source), emitter.shaped(source))
+    pulled = emitter.buffer(cotangent_symbol(source), emitter.shaped(source))
     if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Join):
@@ -108,19 +103,13 @@ def cotangent_symbol(node: Node) -> str:
     return f"delta{node.symbol[1:]}" if node.letter == "z" else f"dL/d{node.symbol}"
 
 
-def _accumulate(emitter: Emitter, source: int, held: Buffer, more: Buffer) -> Buffer:
+def _accumulate(emitter: Emitter, node: Node, held: Buffer, more: Buffer) -> Buffer:
     """Emit the sum of two cotangents of a value that several layers read."""
-    node = emitter.graph.nodes[source]
-    total = Buffer(held.symbol, held.shape)
-
-    def run(arrays: Arrays) -> None:
-        np.add(arrays[held], arrays[more], out=arrays[total])
-
-    size = held.elements // emitter.graph.batch
-    term = Term(SUM, Dims({"B": emitter.graph.batch, "N": size}, {"B": "B", "N": f"N{node.number}"}))
-    emitter.program.step(
-        node.label, "cotangent", run, touches=(held, more), makes=total, term=term, over=(held, more), says="{0} + {1}"
-    )
+    total = emitter.buffer(held.symbol, held.shape)
+    batch = emitter.graph.batch
+    dims = Dims({"B": batch, "N": held.elements // batch}, {"B": "B", "N": f"N{node.number}"})
+    over = (held, more)
+    emitter.do(node, "cotangent", Accumulate(), over, rule="cotangents", makes=total, dims=dims, over=over)
     return total
 
 
@@ -135,34 +124,17 @@ def rows(emitter: Emitter, nodes: Sequence[Node], finish: Callable[[Walk], None]
     graph, program = emitter.graph, emitter.program
     jacobian: Gradients = {}
     for key, shape in graph.trained.items():
-        symbol = f"d{graph.output.symbol}/d{graph.nodes[key[0]].parameter_symbol(key[1])}"
-        jacobian[key] = Buffer(symbol, (*emitter.shaped(graph.output), *shape), held=True)
-        program.step(graph.nodes[key[0]].label, "jacobian", nothing, makes=jacobian[key])
+        node = graph.nodes[key[0]]
+        symbol = f"d{graph.output.symbol}/d{node.parameter_symbol(key[1])}"
+        jacobian[key] = emitter.buffer(symbol, (*emitter.shaped(graph.output), *shape), held=True)
+        emitter.do(node, "jacobian", Room(), makes=jacobian[key])
     with program.loop(graph.rows):
-        seed = Buffer(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
-
-        def unit(arrays: Arrays) -> None:
-            arrays[seed][...] = 0.0
-            arrays[seed].reshape(-1)[program.cursor.start : program.cursor.start + 1] = 1.0
-
-        program.step(graph.output.label, "seed", unit, makes=seed, says="the next unit vector")
+        seed = emitter.buffer(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
+        emitter.do(graph.output, "seed", UnitVector(), makes=seed)
         walk = Walk(emitter, seed, keep=False)
         walk.back(nodes)
         if finish is not None:
             finish(walk)
         for key, gradient in walk.gradients.items():
-            run = _store(jacobian[key], gradient, graph.rows, program.cursor)
-            program.step(
-                graph.nodes[key[0]].label, "jacobian", run, touches=(jacobian[key], gradient), says="row by row {1}"
-            )
-    return Plan([Segment(program)], jacobian)
-
-
-def _store(jacobian: Buffer, gradient: Buffer, rows: int, cursor: Cursor) -> Callable[[Arrays], None]:
-    """Copy a gradient into its row."""
-
-    def run(arrays: Arrays) -> None:
-        start = cursor.start
-        arrays[jacobian].reshape(rows, -1)[start : start + 1] = arrays[gradient].reshape(1, -1)
-
-    return run
+            emitter.do(graph.nodes[key[0]], "jacobian", StoreRow(graph.rows), (gradient,), into=jacobian[key])
+    return Plan([Segment(program)], jacobian, carried=emitter.carried)

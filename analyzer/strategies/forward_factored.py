@@ -11,20 +11,19 @@ later layer couples the samples of a batch: da[l]/dz[j] would be B times as larg
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from gradcost.carrying.carried import Compact
 from gradcost.carrying.parameters import contract_parameter, parameter_births
 from gradcost.carrying.pusher import Pusher, accumulate_forward
-from gradcost.formula import Cost, Dims, Term
-from gradcost.graph import Graph, Node
-from gradcost.numerics import np
-from gradcost.schedule import equations
+from gradcost.formula import Dims
+from gradcost.graph import At, Graph, Node, rule
+from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.program import Arrays, Buffer, Plan, Segment
+from gradcost.schedule.program import Buffer, Operation, Part, Plan, Segment
+from gradcost.schedule.strategy import Strategy
 from gradcost.schedule.walk import Gradients, cotangent_symbol, parameter_gradients
-
-DENSE = Cost(macs="B*N*n", additions="B*(N-1)*n")
-COMPACT = Cost(products="B*N")
+from gradcost.units import Shape
 
 
 def plan(graph: Graph) -> Plan:
@@ -57,67 +56,65 @@ def plan(graph: Graph) -> Plan:
         if name is not None:
             contract_parameter(emitter, node, name, cotangent, columns, gradients)
             continue
-        delta = Buffer(cotangent_symbol(node), emitter.shaped(node))
-        if isinstance(columns, Compact):
-            _contract_compact(emitter, node, cotangent, columns.buffer, delta)
-        else:
-            _contract_dense(emitter, node, cotangent, *columns, delta)
+        delta = emitter.buffer(cotangent_symbol(node), emitter.shaped(node))
+        _contract(emitter, node, cotangent, columns, delta)
         parameter_gradients(emitter, node, delta, gradients)
-    return Plan([Segment(emitter.program)], gradients)
+    return Plan([Segment(emitter.program)], gradients, carried=emitter.carried)
+
+
+class Identity(Operation):
+    """dz[j]/dz[j]: diagonal in all axes, so a view of a single one."""
+
+    @rule(says="1 on the diagonal")
+    def run(self, at: At, one: Array, shape: Shape) -> Any:
+        """Return the view."""
+        return np.broadcast_to(one, shape)
 
 
 def _birth(pusher: Pusher, node: Node) -> Compact:
-    """Emit dz[j]/dz[j]: the identity, diagonal in all axes, so a view of a single one."""
+    """Emit dz[j]/dz[j]."""
     emitter = pusher.emitter
     birth = pusher.give_birth(node.symbol, node.shape)
     made = pusher.new_compact(node, birth, 1)
     one = emitter.one()
-    emitter.program.step(
-        node.label,
-        "birth",
-        lambda arrays: np.broadcast_to(arrays[one], made.shape),
-        touches=(one,),
-        makes=made,
-        view_of=one,
-        says="1 on the diagonal",
-    )
+    emitter.do(node, "birth", Identity(), (one,), makes=made, view_of=one)
     return Compact(birth, made, (0, len(node.shape)), 1, None)
 
 
-def _contract_dense(
-    emitter: Emitter, node: Node, cotangent: Buffer, stack: Buffer, span: tuple[int, int], delta: Buffer
+class ContractEach(Operation):
+    """dL/dz[j] = dL/da[L] . da[L]/dz[j] for each sample, from dense columns."""
+
+    @rule(macs="B*N*n", additions="B*(N-1)*n")
+    def run(self, at: At, g: Array, columns: Array, out: Array) -> None:
+        """Fill out (B, n) for g (B, N) and columns (B, N, n)."""
+        batch = g.shape[0]
+        flat = columns.reshape(batch, -1, columns.shape[-1])
+        np.matmul(g.reshape(batch, 1, -1), flat, out=out.reshape(batch, 1, -1))
+
+
+class ScaleEach(Operation):
+    """The same where da[L]/dz[j] is still diagonal."""
+
+    @rule(products="B*N")
+    def run(self, at: At, g: Array, diagonal: Array, out: Array) -> None:
+        """Fill out = g * diagonal."""
+        np.multiply(g.reshape(out.shape), diagonal.reshape(out.shape), out=out)
+
+
+def _contract(
+    emitter: Emitter, node: Node, cotangent: Buffer, columns: tuple[Buffer, tuple[int, int]] | Compact, delta: Buffer
 ) -> None:
-    """Emit dL/dz[j] = dL/da[L] . da[L]/dz[j] for each sample, from dense columns."""
-    batch, width = emitter.graph.batch, stack.shape[-1]
-
-    def run(arrays: Arrays) -> None:
-        columns = arrays[stack].reshape(batch, -1, width)[:, :, slice(*span)]
-        np.matmul(arrays[cotangent].reshape(batch, 1, -1), columns, out=arrays[delta].reshape(batch, 1, -1))
-
-    output = emitter.graph.output
+    """Emit dL/dz[j] from what the output carries of it."""
+    batch, output, size = emitter.graph.batch, emitter.graph.output, prod(node.shape)
+    if isinstance(columns, Compact):
+        dims = Dims({"B": batch, "N": size}, {"B": "B", "N": f"n{node.number}"})
+        emitter.do(node, "contraction", ScaleEach(), (cotangent, columns.buffer), makes=delta, dims=dims)
+        return
     dims = Dims(
-        {"B": batch, "N": prod(output.shape), "n": prod(node.shape)},
+        {"B": batch, "N": prod(output.shape), "n": size},
         {"B": "B", "N": f"n{output.number}", "n": f"n{node.number}"},
     )
-    emitter.program.step(
-        node.label,
-        "contraction",
-        run,
-        touches=(cotangent, stack),
-        makes=delta,
-        term=Term(DENSE, dims),
-        says=lambda: f"{delta.name} = {cotangent.name} . {equations.part(stack, span)}",
-    )
+    emitter.do(node, "contraction", ContractEach(), (cotangent, Part(*columns)), makes=delta, dims=dims)
 
 
-def _contract_compact(emitter: Emitter, node: Node, cotangent: Buffer, diagonal: Buffer, delta: Buffer) -> None:
-    """Emit the same where da[L]/dz[j] is still diagonal."""
-
-    def run(arrays: Arrays) -> None:
-        g = arrays[cotangent]
-        np.multiply(g.reshape(*delta.shape), arrays[diagonal].reshape(*delta.shape), out=arrays[delta])
-
-    dims = Dims({"B": emitter.graph.batch, "N": prod(node.shape)}, {"B": "B", "N": f"n{node.number}"})
-    emitter.program.step(
-        node.label, "contraction", run, touches=(cotangent, diagonal), makes=delta, term=Term(COMPACT, dims)
-    )
+STRATEGY = Strategy("forward_factored", "da[l]/dz[j]; the factor a[j-1] waits", plan)

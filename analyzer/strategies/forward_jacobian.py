@@ -11,6 +11,7 @@ from gradcost.carrying.pusher import Pusher, accumulate_forward
 from gradcost.graph import Graph, Node
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.program import Plan, Segment
+from gradcost.schedule.strategy import Strategy
 from gradcost.schedule.walk import Gradients
 
 
@@ -29,9 +30,19 @@ def plan(graph: Graph) -> Plan:
     carried = accumulate_forward(pusher, births)
     if graph.jacobian:
         stack = pusher.all_dense(graph.output, carried)
-        return Plan([Segment(emitter.program)], jacobian_parts(emitter, owners, stack, carried.all_columns()))
+        parts = jacobian_parts(emitter, owners, stack, carried.all_columns())
+        return Plan([Segment(emitter.program)], parts, carried=emitter.carried)
     cotangent = emitter.cotangent()
     gradients: Gradients = {}
     for index, (node, name) in owners.items():
         contract_parameter(emitter, node, name, cotangent, carried.find(index), gradients)
-    return Plan([Segment(emitter.program)], gradients)
+    return Plan([Segment(emitter.program)], gradients, carried=emitter.carried)
+
+
+STRATEGY = Strategy(
+    "forward_jacobian",
+    "da[l]/dW[j] for all j <= l, compact at birth, dense after",
+    plan,
+    jacobians=True,
+    aliases=("rtrl",),
+)

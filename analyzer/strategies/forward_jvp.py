@@ -6,15 +6,16 @@ gradient. This is what a ``jacfwd`` over all parameters computes, k columns at a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import accumulate
 from math import prod
 
 from gradcost.carrying.pusher import Pusher
-from gradcost.carrying.tangents import directional, push_tangents
-from gradcost.graph import Graph, Node
+from gradcost.carrying.tangents import CHUNK, directional, push_tangents
+from gradcost.graph import At, Graph, Node, rule
+from gradcost.numerics import Array
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.program import Arrays, Buffer, Cursor, Plan, Program, Segment
+from gradcost.schedule.program import Buffer, Operation, Plan, Segment
+from gradcost.schedule.strategy import Strategy
 
 
 def plan(graph: Graph, chunk: int = 1) -> Plan:
@@ -22,54 +23,76 @@ def plan(graph: Graph, chunk: int = 1) -> Plan:
     total = graph.trained_parameters
     chunk = min(chunk, total)
     rest = total % chunk
-    segments = [Segment(_pass(graph, chunk, total), passes=total // chunk, stride=chunk)]
+    emitter, gradient = _pass(graph, chunk)
+    segments = [Segment(emitter.program, passes=total // chunk, stride=chunk)]
     if rest:
-        segments.append(Segment(_pass(graph, rest, total), first=total - rest))
-    return Plan(segments, flat_gradient=segments[0].program.initial[-1])
+        segments.append(Segment(_pass(graph, rest)[0].program, first=total - rest))
+    return Plan(segments, flat_gradient=gradient, carried=emitter.carried)
 
 
-def _pass(graph: Graph, tangents: int, total: int) -> Program:
-    """Emit one pass that seeds ``tangents`` of the ``total`` parameters, from the cursor on."""
-    emitter = Emitter(graph)
-    program = emitter.program
+def _pass(graph: Graph, tangents: int) -> tuple[Emitter, Buffer]:
+    """Emit one pass that seeds as many of the parameters, from its turn on; return what holds the gradient too."""
+    emitter, total = Emitter(graph), graph.trained_parameters
     firsts = dict(zip(graph.trained, accumulate(map(prod, graph.trained.values()), initial=0), strict=False))
 
     def seed_of(node: Node, name: str) -> Buffer:
-        seed = Buffer(f"v:{node.parameter_symbol(name)}", (tangents, *node.op.parameters[name]))
-        run = _seed(seed, firsts[node.key(name)], program.cursor)
-        program.step(node.label, "seed", run, makes=seed, says="1 where its turn is, 0 elsewhere")
+        seed = emitter.buffer(f"v:{node.parameter_symbol(name)}", (tangents, *node.op.parameters[name]))
+        emitter.do(node, "seed", Seed(firsts[node.key(name)]), makes=seed)
         return seed
 
     final = push_tangents(Pusher(emitter, phase="tangent"), tangents, seed_of)
     if graph.jacobian:
-        jacobian = program.hold(f"d{graph.output.symbol}/dtheta", (*final.shape[:-1], total), ("gradient",))
-
-        def keep(arrays: Arrays) -> None:
-            start = program.cursor.start
-            arrays[jacobian][..., start : start + tangents] = arrays[final]
-
-        program.step(graph.output.label, "jacobian", keep, touches=(jacobian, final), says="column by column {1}")
-        return program
+        jacobian = emitter.hold(f"d{graph.output.symbol}/dtheta", (*final.shape[:-1], total), ("gradient",))
+        emitter.do(graph.output, "jacobian", StoreColumns(), (final,), into=jacobian)
+        return emitter, jacobian
     emitter.loss()
     found = directional(emitter, emitter.cotangent(), final)
-    gradient = program.hold("dL/dtheta", (total,), ("gradient",))
-
-    def store(arrays: Arrays) -> None:
-        start = program.cursor.start
-        arrays[gradient][start : start + tangents] = arrays[found].reshape(tangents)
-
-    program.step("loss", "contraction", store, touches=(gradient, found), says="entry by entry {1}")
-    return program
+    gradient = emitter.hold("dL/dtheta", (total,), ("gradient",))
+    emitter.program.step("loss", "contraction", StoreEntries(), args=(found,), into=gradient)
+    return emitter, gradient
 
 
-def _seed(seed: Buffer, first: int, cursor: Cursor) -> Callable[[Arrays], None]:
-    """Fill the tangents of one parameter tensor, whose entries are ``first``, ``first + 1``, ... of all parameters."""
+class Seed(Operation):
+    """The tangents of one parameter tensor: unit vectors of all parameters, from the turn on."""
 
-    def run(arrays: Arrays) -> None:
-        v = arrays[seed].reshape(seed.shape[0], -1)
+    def __init__(self, first: int) -> None:
+        """Take the number of the tensor's first entry among all parameters."""
+        self.first = first
+
+    @rule(says="1 where its turn is, 0 elsewhere")
+    def run(self, at: At, out: Array) -> None:
+        """Fill out (tangents, \\*shape)."""
+        v = out.reshape(out.shape[0], -1)
         v[...] = 0.0
         tangents, size = v.shape
-        for tangent in range(max(0, first - cursor.start), min(tangents, first + size - cursor.start)):
-            v[tangent, cursor.start + tangent - first] = 1.0
+        for tangent in range(max(0, self.first - at.turn), min(tangents, self.first + size - at.turn)):
+            v[tangent, at.turn + tangent - self.first] = 1.0
 
-    return run
+
+class StoreColumns(Operation):
+    """Columns of the Jacobian, kept."""
+
+    @rule(says="column by column {0}")
+    def run(self, at: At, columns: Array, out: Array) -> None:
+        """Copy them to where the turn is."""
+        out[..., at.turn : at.turn + columns.shape[-1]] = columns
+
+
+class StoreEntries(Operation):
+    """Entries of the gradient, kept."""
+
+    @rule(says="entry by entry {0}")
+    def run(self, at: At, entries: Array, out: Array) -> None:
+        """Copy them to where the turn is."""
+        out[at.turn : at.turn + entries.size] = entries.reshape(-1)
+
+
+STRATEGY = Strategy(
+    "forward_jvp",
+    "one tangent (or a chunk) per parameter, repeated passes",
+    plan,
+    jacobians=True,
+    options=(CHUNK,),
+    aliases=("jacfwd", "jvp"),
+    because="it runs the network again for every chunk of parameters, keeping next to nothing in between",
+)

@@ -11,23 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 from gradcost.carrying.carried import Carried, Compact
 from gradcost.carrying.columns import Columns
 from gradcost.carrying.parameters import jacobian_parts, parameter_births
 from gradcost.carrying.pusher import Pusher
 from gradcost.chains.brackets import Chain, Product, optimal
-from gradcost.formula import Cost, Dims, Term
-from gradcost.graph import Elementwise, Graph, Node
-from gradcost.numerics import np
+from gradcost.chains.stages import crossing
+from gradcost.formula import Dims
+from gradcost.graph import At, Elementwise, Graph, Node, rule
+from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.program import Arrays, Buffer, Plan, Program, Segment, nothing
+from gradcost.schedule.program import Buffer, Operation, Part, Plan, Program, Room, Segment
+from gradcost.schedule.strategy import Strategy
 from gradcost.schedule.walk import Walk, add_gradient, new_gradient, rows
 from gradcost.strategies import forward_jacobian, reverse
+from gradcost.units import Shape
 
-TIMES = Cost(macs="B*n*k*K", additions="B*n*(k-1)*K")
-MEET = Cost(macs="B*n*K", additions="(B*n-1)*K")
 LONGEST = 48  # stages of a chain; longer ones are taken several at a time
 
 Stage = tuple[Node, ...]
@@ -46,28 +46,28 @@ def plan(graph: Graph) -> Plan:
     _, cut, brackets = best
     if cut == 0:
         made = scout.pulled() or reverse.plan(graph)
-        made.note = "brackets from the output back: reverse"
+        made.schedule, made.note = "reverse", "brackets from the output back: reverse"
     elif cut == len(stages):
         made = forward_jacobian.plan(graph)
-        made.note = "brackets from the input on: forward_jacobian"
+        made.schedule, made.note = "forward_jacobian", "brackets from the input on: forward_jacobian"
     elif brackets is not None:
         made = _Maker(graph, stages, cut).bracketed(brackets)
+        made.schedule = f"push {cut} of {len(stages)}, then {brackets}"
         made.note = f"columns carried through {cut} of {len(stages)} stages, then brackets {brackets}"
     else:
         made = _Maker(graph, stages, cut).met()
+        made.schedule = f"push {cut} of {len(stages)}, pull the rest"
         made.note = f"columns carried through {cut} of {len(stages)} stages, rows pulled back to there"
     return made
 
 
 def split(graph: Graph) -> list[Stage]:
     """Cut a graph's operations where one active value alone crosses to later ones."""
+    counts = crossing([graph.last_use[node.index] if node.active else None for node in graph.nodes])
     stages: list[Stage] = []
-    start, alive = 0, set[int]()
+    start = 0
     for node in graph.nodes:
-        if node.active:
-            alive.add(node.index)
-        alive = {index for index in alive if graph.last_use[index] > node.index}
-        if alive == {node.index} and node.active:
+        if node.active and counts[node.index] == 1:
             stages.append(graph.nodes[start : node.index + 1])
             start = node.index + 1
     size = -(-len(stages) // LONGEST)
@@ -94,7 +94,7 @@ class _Scout:
     def _pulls(self) -> list[int]:
         """Return the cost of pulling a row through each stage, gradients included."""
         emitter, program = self.emitter, self.emitter.program
-        row = Buffer("", emitter.shaped(self.graph.output))
+        row = emitter.buffer("", emitter.shaped(self.graph.output))
         self._walk = walk = Walk(emitter, row if self.graph.jacobian else emitter.cotangent())
         found = []
         for stage in reversed(self.stages):
@@ -108,7 +108,7 @@ class _Scout:
         program = self.emitter.program
         if self.graph.jacobian or len(program.steps) > self._pulled_steps:
             return None
-        return Plan([Segment(program)], self._walk.gradients)
+        return Plan([Segment(program)], self._walk.gradients, carried=self.emitter.carried)
 
     def _widths(self) -> list[int]:
         """Return how many columns are carried at the end of each stage, and none before the first."""
@@ -146,11 +146,11 @@ class _Scout:
             pusher = Pusher(emitter)
             birth = pusher.nothing.with_birth(pusher.give_birth("v", (columns,)))
             before = self.ends[number - 1]
-            pusher.carried[before.index] = Carried(birth, Buffer("", emitter.shaped(before, columns)))
+            pusher.carried[before.index] = Carried(birth, emitter.buffer("", emitter.shaped(before, columns)))
             first = len(emitter.program.steps)
             for node in self.stages[number]:
                 if node.active:
-                    pusher.carried[node.index] = pusher.push(node)
+                    pusher.carry(node, pusher.push(node))
             costs.append(_cost(emitter.program, first))
         return 2 * costs[0] - costs[1], costs[1] - costs[0]
 
@@ -204,7 +204,7 @@ class _Maker:
         """Emit the products of a chain in which nothing more is differentiated by."""
         found = self._make(brackets)
         parts = jacobian_parts(self.emitter, self.owners, found.buffer, self.columns)
-        return Plan([Segment(self.emitter.program)], parts)
+        return Plan([Segment(self.emitter.program)], parts, carried=self.emitter.carried)
 
     def _node(self, place: int) -> Node:
         """Return the node whose value is x_place of the chain behind the cut."""
@@ -226,7 +226,7 @@ class _Maker:
             part.pusher.carried[self._node(at).index] = Carried(part.columns, part.buffer)
             for node in self._between(at, product.stop):
                 if node.active:
-                    part.pusher.carried[node.index] = part.pusher.push(node)
+                    part.pusher.carry(node, part.pusher.push(node))
             stack = part.pusher.carried[self._node(product.stop).index].stack
             assert stack is not None
             return _Matrix(stack, part.columns, part.pusher)
@@ -238,33 +238,20 @@ class _Maker:
         size = prod(node.shape)
         pusher = Pusher(self.emitter)
         columns = pusher.nothing.with_birth(pusher.give_birth(node.symbol, node.shape))
-        made = Buffer(f"d{node.symbol}/d{node.symbol}", self.emitter.shaped(node, size))
-
-        def run(arrays: Arrays) -> None:
-            flat = arrays[made].reshape(made.shape[0], size, size)
-            flat[...] = 0.0
-            for entry in range(size):
-                flat[:, entry, entry] = 1.0
-
-        self.emitter.program.step(node.label, "seed", run, makes=made, says="1 on the diagonal")
+        made = self.emitter.buffer(f"d{node.symbol}/d{node.symbol}", self.emitter.shaped(node, size))
+        self.emitter.do(node, "seed", Identity(), makes=made)
         return _Matrix(made, columns, pusher)
 
     def _times(self, product: Product, left: _Matrix, right: _Matrix) -> _Matrix:
         node, middle = self._node(product.stop), product.parts[0].start
         batch, inner = self.graph.batch, prod(self._node(middle).shape)
         rows, columns = prod(node.shape), right.buffer.shape[-1]
-        made = Buffer(f"d{node.symbol}/d*", self.emitter.shaped(node, columns))
-
-        def run(arrays: Arrays) -> None:
-            first = arrays[left.buffer].reshape(batch, rows, inner)
-            second = arrays[right.buffer].reshape(batch, inner, columns)
-            np.matmul(first, second, out=arrays[made].reshape(batch, rows, columns))
-
+        shape = self.emitter.shaped(node, columns)
+        made = self.emitter.buffer(f"d{node.symbol}/d*", shape, columns=right.columns)
         sizes = {"B": batch, "n": rows, "k": inner, "K": columns}
         names = {"B": "B", "n": f"n{node.number}", "k": f"n{self._node(middle).number}", "K": "K"}
-        touches = (left.buffer, right.buffer)
-        term = Term(TIMES, Dims(sizes, names))
-        self.emitter.program.step(node.label, "product", run, touches=touches, makes=made, term=term)
+        parts = (left.buffer, right.buffer)
+        self.emitter.do(node, "product", Times(batch, rows), parts, makes=made, dims=Dims(sizes, names))
         return _Matrix(made, right.columns, right.pusher)
 
     def _pull(self, product: Product) -> _Matrix:
@@ -274,31 +261,17 @@ class _Maker:
         at = product.parts[0].start if product.parts else product.stop
         node, source, target = self._node(at), self._node(product.stop), self._node(product.start)
         rows, columns = prod(source.shape), prod(target.shape)
-        made = Buffer(f"d{source.symbol}/d{target.symbol}", self.emitter.shaped(source, columns))
-        program.step(source.label, "seed", nothing, makes=made)
+        made = self.emitter.buffer(f"d{source.symbol}/d{target.symbol}", self.emitter.shaped(source, columns))
+        self.emitter.do(source, "seed", Room(), makes=made)
         with program.loop(rows):
-            seed = Buffer(f"e:{source.symbol}", self.emitter.shaped(node))
-
-            def fill(arrays: Arrays) -> None:
-                row = program.cursor.start
-                flat = arrays[seed].reshape(batch, -1)
-                if left is None:
-                    flat[...] = 0.0
-                    flat[:, row : row + 1] = 1.0
-                else:
-                    flat[...] = arrays[left.buffer].reshape(batch, rows, -1)[:, row]
-
-            says = "the next row of {0}" if left else "the next unit vector"
-            program.step(source.label, "seed", fill, touches=(left.buffer,) if left else (), makes=seed, says=says)
+            seed = self.emitter.buffer(f"e:{source.symbol}", self.emitter.shaped(node))
+            if left is None:
+                self.emitter.do(source, "seed", UnitVectors(batch), makes=seed)
+            else:
+                self.emitter.do(source, "seed", TakeRow(batch, rows), (left.buffer,), makes=seed)
             walk = Walk(self.emitter, seed, at=node)
             walk.back(self._between(product.start, at))
-            found = walk.reached(target)
-
-            def store(arrays: Arrays) -> None:
-                flat = arrays[made].reshape(batch, rows, columns)
-                flat[:, program.cursor.start] = arrays[found].reshape(batch, columns)
-
-            program.step(source.label, "seed", store, touches=(made, found), says="row by row {1}")
+            self.emitter.do(source, "seed", StoreRows(batch, rows), (walk.reached(target),), into=made)
         pusher = Pusher(self.emitter)
         birth = pusher.nothing.with_birth(pusher.give_birth(target.symbol, target.shape))
         return _Matrix(made, birth, pusher)
@@ -318,40 +291,105 @@ class _Maker:
         """Emit the row times the columns, and each parameter's part of it."""
         graph, end = self.graph, self.end
         cotangent, stack = walk.reached(end), self.stack
-        found = Buffer("dL/d*", (1, stack.shape[-1]))
-
-        def run(arrays: Arrays) -> None:
-            columns = arrays[stack].reshape(-1, stack.shape[-1])
-            np.matmul(arrays[cotangent].reshape(1, -1), columns, out=arrays[found])
-
+        found = self.emitter.buffer("dL/d*", (1, stack.shape[-1]), columns=self.columns)
         sizes = {"B": graph.batch, "n": prod(end.shape), "K": stack.shape[-1]}
-        term = Term(MEET, Dims(sizes, {"B": "B", "n": f"n{end.number}", "K": "K"}))
-        self.emitter.program.step(end.label, "contraction", run, touches=(cotangent, stack), makes=found, term=term)
+        dims = Dims(sizes, {"B": "B", "n": f"n{end.number}", "K": "K"})
+        self.emitter.do(end, "contraction", Meet(), (cotangent, stack), makes=found, dims=dims)
         for index, (node, name) in self.owners.items():
-            gradient = new_gradient(node, name, walk.gradients, keep=walk.keep)
-            copy = _part(found, self.columns.place(index), node, name, gradient)
-            self.emitter.program.step(
-                node.label, "contraction", copy, touches=(found,), makes=gradient, says="entries of {0}"
-            )
+            gradient = new_gradient(self.emitter, node, name, walk.gradients, keep=walk.keep)
+            entries = Part(found, self.columns.place(index))
+            self.emitter.do(node, "contraction", Entries(*node.op.birth_order(name)), (entries,), makes=gradient)
             add_gradient(self.emitter, node, name, gradient, walk.gradients)
 
 
-def _part(found: Buffer, span: tuple[int, int], node: Node, name: str, gradient: Buffer) -> Any:
-    shape, order = node.op.birth_order(name)
+class Identity(Operation):
+    """The identity at a node, the same for each sample."""
 
-    def run(arrays: Arrays) -> None:
-        columns = arrays[found][:, slice(*span)].reshape(node.op.birth_shape(name))
-        np.copyto(arrays[gradient].reshape(shape).transpose(order), columns)
+    @rule(says="1 on the diagonal")
+    def run(self, at: At, out: Array) -> None:
+        """Fill out (B, \\*shape, n)."""
+        size = out.shape[-1]
+        flat = out.reshape(out.shape[0], size, size)
+        flat[...] = 0.0
+        for entry in range(size):
+            flat[:, entry, entry] = 1.0
 
-    return run
+
+class _Rows(Operation):
+    """An operation on rows of a product."""
+
+    def __init__(self, batch: int, rows: int = 1) -> None:
+        """Take the batch, and how many rows there are for each sample."""
+        self.batch, self.rows = batch, rows
+
+
+class Times(_Rows):
+    """The product of two Jacobians, for each sample."""
+
+    @rule(macs="B*n*k*K", additions="B*n*(k-1)*K")
+    def run(self, at: At, left: Array, right: Array, out: Array) -> None:
+        """Fill out (B, n, K) for left (B, n, k) and right (B, k, K)."""
+        batch, rows, columns = self.batch, self.rows, out.shape[-1]
+        second = right.reshape(batch, -1, columns)
+        np.matmul(left.reshape(batch, rows, -1), second, out=out.reshape(batch, rows, columns))
+
+
+class UnitVectors(_Rows):
+    """The unit vector of the loop's turn, in each sample."""
+
+    @rule(says="the next unit vector")
+    def run(self, at: At, out: Array) -> None:
+        """Fill 1 at the turn, 0 elsewhere."""
+        flat = out.reshape(self.batch, -1)
+        flat[...] = 0.0
+        flat[:, at.turn : at.turn + 1] = 1.0
+
+
+class TakeRow(_Rows):
+    """The row of the loop's turn."""
+
+    @rule(says="the next row of {0}")
+    def run(self, at: At, left: Array, out: Array) -> None:
+        """Copy it, in each sample."""
+        out.reshape(self.batch, -1)[...] = left.reshape(self.batch, self.rows, -1)[:, at.turn]
+
+
+class StoreRows(_Rows):
+    """A row of a product, kept."""
+
+    @rule(says="row by row {0}")
+    def run(self, at: At, row: Array, out: Array) -> None:
+        """Copy it into the row of the turn, in each sample."""
+        out.reshape(self.batch, self.rows, -1)[:, at.turn] = row.reshape(self.batch, -1)
+
+
+class Meet(Operation):
+    """A row pulled back to the cut times the columns carried there."""
+
+    @rule(macs="B*n*K", additions="(B*n-1)*K")
+    def run(self, at: At, row: Array, columns: Array, out: Array) -> None:
+        """Fill out (1, K)."""
+        np.matmul(row.reshape(1, -1), columns.reshape(-1, columns.shape[-1]), out=out)
+
+
+class Entries(Operation):
+    """A parameter's entries of one row, in its own order (see ``Layer.birth_order``)."""
+
+    def __init__(self, shape: Shape, order: tuple[int, ...]) -> None:
+        """Take the order."""
+        self.shape, self.order = shape, order
+
+    @rule(says="entries of {0}")
+    def run(self, at: At, row: Array, out: Array) -> None:
+        """Copy them."""
+        ordered = tuple(self.shape[axis] for axis in self.order)
+        np.copyto(out.reshape(self.shape).transpose(self.order), row.reshape(ordered))
 
 
 def _with_loss(graph: Graph) -> Emitter:
     """Emit the forward sweep and the loss, if there is one."""
     emitter = Emitter(graph)
-    for node in graph.nodes:
-        if node.layer is not None:
-            emitter.primal(node)
+    emitter.forward()
     emitter.loss()
     return emitter
 
@@ -375,7 +413,7 @@ def _carry(pusher: Pusher, stage: Stage, owners: dict[int, tuple[Node, str]] | N
         for part, name in zip(born, node.own_parameters, strict=True):
             if owners is not None:
                 owners.setdefault(part.birth, (node, name))
-        pusher.carried[node.index] = pusher.join_births(node, carried, born)
+        pusher.carry(node, pusher.join_births(node, carried, born))
     return pusher.carried[stage[-1].index]
 
 
@@ -383,3 +421,6 @@ def _cost(program: Program, first: int) -> int:
     """Return the multiplies of the steps from ``first`` on, but for derivatives, which every way needs, once each."""
     steps = (step for step in program.steps[first:] if step.phase != "derivative")
     return sum(step.term.cost.evaluate(step.term.dims)[0] for step in steps)
+
+
+STRATEGY = Strategy("optimal", "the Jacobian chain bracketed by dynamic programming", plan, jacobians=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from gradcost.graph import Elementwise, Graph
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.program import Plan, Segment
+from gradcost.schedule.strategy import Strategy
 from gradcost.schedule.walk import Walk, rows
 
 
 def plan(graph: Graph) -> Plan:
     """Schedule one forward sweep, the loss, and one backward sweep; for a Jacobian, one backward sweep for each row."""
     emitter = Emitter(graph)
-    for node in graph.nodes:
-        if node.layer is not None:
-            emitter.primal(node)
+    emitter.forward()
     if graph.jacobian:
         for node in graph.nodes:
             if node.active and isinstance(node.layer, Elementwise):
@@ -22,4 +21,13 @@ def plan(graph: Graph) -> Plan:
     emitter.loss()
     walk = Walk(emitter, emitter.cotangent())
     walk.back(graph.nodes)
-    return Plan([Segment(emitter.program)], walk.gradients)
+    return Plan([Segment(emitter.program)], walk.gradients, carried=emitter.carried)
+
+
+STRATEGY = Strategy(
+    "reverse",
+    "activations kept, then delta = dL/dz walks back",
+    plan,
+    jacobians=True,
+    aliases=("backprop", "jacrev", "bptt"),
+)

@@ -8,41 +8,43 @@ no later step touches is freed, so emitting the schedule's actions is all there 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from gradcost.chains.checkpoints import Action, binomial, fewest_advances, square_root, uniform
+from gradcost.chains.stages import crossing, cuts
 from gradcost.errors import UsageError
-from gradcost.graph import Graph, Node, View
+from gradcost.graph import Elementwise, Graph, Node, View
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.predict import predict
 from gradcost.schedule.program import Plan, Segment
+from gradcost.schedule.strategy import Option, Strategy
 from gradcost.schedule.walk import Walk
 
 TRIED = 12  # sizes of each kind of schedule, where a budget asks for the cheapest
 MOST_AGAIN = 50  # times that a schedule may run each stage again, on the average: a plan is as long as its work
 
 
-def plan(graph: Graph, schedule: str | None = None, budget: int | None = None) -> Plan:
+def plan(graph: Graph, checkpoints: str | None = None, budget: int | None = None) -> Plan:
     """Schedule the stages, by a named schedule or by the cheapest whose peak fits the budget.
 
     Args:
         graph: the network.
-        schedule: ``sqrt``, ``uniform:K`` (every K-th state kept) or ``binomial:C`` (at most C at once).
-        budget: elements alive at the peak; without one, and without a schedule, it is ``sqrt``.
+        checkpoints: ``sqrt``, ``uniform:K`` (every K-th state kept) or ``binomial:C`` (at most C at once).
+        budget: bytes alive at the peak; without one, and without a schedule, it is ``sqrt``.
 
     Raises:
         UsageError: there is no such schedule.
     """
     stages = split(graph)
-    if schedule is not None or budget is None:
-        name = "sqrt" if schedule is None else schedule
+    if checkpoints is not None or budget is None:
+        name = "sqrt" if checkpoints is None else checkpoints
         return _emit(graph, stages, name, read_schedule(name, len(stages)))
     best: tuple[tuple[bool, int, int], Plan] | None = None
     for name, actions in _candidates(len(stages)):
         found = _emit(graph, stages, name, actions)
         cost = predict(found)
-        fits = cost.peak_elements <= budget
-        order = (False, cost.counts.flops, cost.peak_elements) if fits else (True, cost.peak_elements, 0)
+        fits = cost.peak_bytes <= budget
+        order = (False, cost.counts.flops, cost.peak_bytes) if fits else (True, cost.peak_bytes, 0)
         if best is None or order < best[0]:
             best = order, found
         if fits and len(actions) == 1:
@@ -71,38 +73,14 @@ def split(graph: Graph) -> list[tuple[Node, ...]]:
     """Cut a graph's operations into a chain of stages.
 
     A cut is where one value alone crosses to later nodes, or fewer than on both sides of it. Inputs, which are there
-    throughout, cross for free; a value is not parted from its activation, nor from a view of it.
+    throughout, cross for free; a value is not parted from an elementwise layer or a view of it that comes next.
     """
     nodes = graph.nodes
-    crossing = _crossing(graph)
-    cuts = []
-    plateaus = [[index for index, _ in group] for _, group in groupby(enumerate(crossing), key=lambda item: item[1])]
-    for before, plateau, after in zip([None, *plateaus], plateaus, [*plateaus[1:], None], strict=False):
-        here = crossing[plateau[0]]
-        if here == 1:
-            cuts += [i for i in plateau if i + 1 < len(nodes) and not _belongs(nodes[i], nodes[i + 1])]
-        elif before and after and here < min(crossing[before[0]], crossing[after[0]]):
-            cuts.append(plateau[-1])
-    bounds = [0, *(cut + 1 for cut in cuts), len(nodes)]
+    together = [isinstance(following.layer, Elementwise | View) for following in nodes[1:]]
+    ends = [None if node.layer is None else graph.last_use[node.index] for node in nodes]
+    bounds = [0, *(cut + 1 for cut in cuts(crossing(ends), [*together, False])), len(nodes)]
     stages = (tuple(n for n in nodes[i:j] if n.layer is not None) for i, j in pairwise(bounds))
     return [stage for stage in stages if stage]
-
-
-def _belongs(node: Node, following: Node) -> bool:
-    return node.letter == "z" or isinstance(following.layer, View)
-
-
-def _crossing(graph: Graph) -> list[int]:
-    """Return, for the place behind each node, how many values later nodes still read."""
-    counts, alive = [], 0
-    ends = [0] * (len(graph.nodes) + 1)
-    for node in graph.nodes:
-        if node.layer is not None:
-            alive += 1
-            ends[graph.last_use[node.index]] += 1
-        alive -= ends[node.index]
-        counts.append(alive)
-    return counts
 
 
 def _emit(graph: Graph, stages: list[tuple[Node, ...]], name: str, actions: list[Action]) -> Plan:
@@ -123,7 +101,7 @@ def _emit(graph: Graph, stages: list[tuple[Node, ...]], name: str, actions: list
     assert walk is not None
     emitter.program.drop_unused("recompute")
     note = f"schedule {name} over {len(stages):,} stages, of which {again:,} are run again"
-    return Plan([Segment(emitter.program)], walk.gradients, note=note)
+    return Plan([Segment(emitter.program)], walk.gradients, carried=emitter.carried, schedule=name, note=note)
 
 
 def _candidates(stages: int) -> Iterator[tuple[str, list[Action]]]:
@@ -140,3 +118,19 @@ def _sizes(stages: int) -> list[int]:
     if stages - 1 <= TRIED:
         return list(range(1, stages))
     return sorted({round((stages - 1) ** (i / (TRIED - 1))) for i in range(TRIED)})
+
+
+CHECKPOINTS = Option(
+    "checkpoints",
+    str,
+    "Of reverse_checkpointed: sqrt, uniform:K or binomial:C. Default: the cheapest within a budget, else sqrt.",
+    metavar="SCHEDULE",
+)
+STRATEGY = Strategy(
+    "reverse_checkpointed",
+    "some activations kept, the rest computed again on the way back",
+    plan,
+    options=(CHECKPOINTS,),
+    chooses=True,
+    aliases=("checkpoint",),
+)

@@ -1,0 +1,65 @@
+"""Operations that several strategies share: views, sums, and the seeds and rows of a Jacobian."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradcost.graph import At, rule
+from gradcost.numerics import Array, np
+from gradcost.schedule.program import Operation
+from gradcost.units import Shape
+
+
+class Rename(Operation):
+    """The same array in another shape."""
+
+    @rule(says="{0}")
+    def run(self, at: At, base: Array, shape: Shape) -> Any:
+        """Return the view."""
+        return base.reshape(shape)
+
+
+class Zeros(Operation):
+    """Zeros."""
+
+    @rule(says="0")
+    def run(self, at: At, out: Array) -> None:
+        """Write them."""
+        out[...] = 0.0
+
+
+class Accumulate(Operation):
+    """The sum of two derivatives of one value or parameter."""
+
+    @rule(says="{0} + {1}", additions="B*N")
+    def cotangents(self, at: At, held: Array, more: Array, out: Array) -> None:
+        """Fill out = held + more, for a value of N numbers that several layers read."""
+        np.add(held, more, out=out)
+
+    @rule(says="+= {0}", additions="p")
+    def gradients(self, at: At, more: Array, out: Array) -> None:
+        """Add to out, for a parameter of p numbers that several layers share."""
+        np.add(out, more, out=out)
+
+
+class UnitVector(Operation):
+    """The unit vector of the loop's turn."""
+
+    @rule(says="the next unit vector")
+    def run(self, at: At, out: Array) -> None:
+        """Fill 1 at the turn, 0 elsewhere."""
+        out[...] = 0.0
+        out.reshape(-1)[at.turn : at.turn + 1] = 1.0
+
+
+class StoreRow(Operation):
+    """A row of a Jacobian, kept."""
+
+    def __init__(self, rows: int) -> None:
+        """Take the number of rows."""
+        self.rows = rows
+
+    @rule(says="row by row {0}")
+    def run(self, at: At, row: Array, out: Array) -> None:
+        """Copy it into the row of the turn."""
+        out.reshape(self.rows, -1)[at.turn : at.turn + 1] = row.reshape(1, -1)

@@ -1,0 +1,104 @@
+"""What a strategy declares of itself: its schedule, its options, whether it is exact, and how it is spoken of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gradcost.errors import UsageError
+from gradcost.graph import Graph
+from gradcost.schedule.program import Plan
+
+if TYPE_CHECKING:
+    from gradcost.execution.execute import Data, Gradients
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something that a strategy can be told. Strategies that share an option share the object.
+
+    Attributes:
+        name: as Python has it; on the command line, with dashes.
+        type: ``int`` or ``str``.
+        help: one sentence, for the command line.
+        metavar: how its values are written.
+        default: the value where none is given, for a network.
+        check: raises ``UsageError`` for a value that makes no sense.
+    """
+
+    name: str
+    type: type[int] | type[str]
+    help: str
+    metavar: str | None = None
+    default: Callable[[Graph], Any] = lambda graph: None
+    check: Callable[[Any], None] = lambda value: None
+
+
+class Options:
+    """What is asked of the strategies of one analysis.
+
+    Attributes:
+        values: of the strategies' own options, by name; None, or a name that is missing, stands for the default.
+        budget: bytes that may be alive at once, where a strategy can choose.
+    """
+
+    def __init__(self, *, budget: int | None = None, **values: Any) -> None:
+        """Take the budget, and the options by their names."""
+        self.budget = budget
+        self.values: Mapping[str, Any] = values
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to get the gradient.
+
+    Attributes:
+        name: as the command line knows it.
+        carries: what it carries, in a few words.
+        make: makes its schedule: called with the network, and with its options by name.
+        exact: whether its gradient is exact, up to rounding.
+        jacobians: whether it also differentiates a whole output, and not a loss alone.
+        options: what it can be told.
+        chooses: whether it takes a budget, the keyword ``budget`` of ``make``, and chooses by it.
+        expects: of an estimate: what it should be, up to rounding, given its schedule, the data and exact gradients;
+            None: it is compared with nothing.
+        aliases: other names that it is known by.
+        because: why it costs what it does beside another, as the verdict says it (see ``report.verdict``); None: the
+            verdict says what each carries.
+    """
+
+    name: str
+    carries: str
+    make: Callable[..., Plan]
+    exact: bool = True
+    jacobians: bool = False
+    options: Sequence[Option] = ()
+    chooses: bool = False
+    expects: Callable[[Plan, Data, Gradients], Gradients] | None = None
+    aliases: Sequence[str] = ()
+    because: str | None = None
+
+    def plan(self, graph: Graph, options: Options | None = None) -> Plan:
+        """Make its schedule for a network.
+
+        Raises:
+            UsageError: an option's value makes no sense.
+        """
+        options = options or Options()
+        given = {option.name: self._value(graph, option, options) for option in self.options}
+        return self.make(graph, **given, **({"budget": options.budget} if self.chooses else {}))
+
+    def applies(self, graph: Graph) -> bool:
+        """Whether it can differentiate what a network is asked for."""
+        return self.jacobians or not graph.jacobian
+
+    def _value(self, graph: Graph, option: Option, options: Options) -> Any:
+        value = options.values.get(option.name)
+        if value is None:
+            return option.default(graph)
+        if not isinstance(value, option.type) or isinstance(value, bool):
+            kind = "a whole number" if option.type is int else "text"
+            raise UsageError(f"{option.name} must be {kind}, not {value!r}")
+        option.check(value)
+        return value
