@@ -47,7 +47,7 @@ def contract_parameter(
     if isinstance(columns, Compact):
         lead, _, trail, _ = columns.blocks
         dims = Dims(
-            {"B": batch, "S": lead // batch, "T": trail, "p": gradient.elements},
+            {"B": batch, "S": lead // batch, "T": trail, "p": gradient.elements, "i": emitter.graph.item_bytes},
             {"B": "B", "T": f"T{node.number}", "p": size},
         )
         contraction = ContractRows(columns.blocks) if trail == 1 else ContractBlocks(columns.blocks)
@@ -119,7 +119,7 @@ class ContractRows(_Blocks):
 class ContractBlocks(_Blocks):
     """A block of T positions behind each unit."""
 
-    @rule(macs="B*S*T*p", additions="B*S*(T-1)*p + (B*S-1)*p", workspace="B*S*p")
+    @rule(macs="B*S*T*p", additions="B*S*(T-1)*p + (B*S-1)*p", workspace="i*B*S*p")
     def run(self, at: At, g: Array, c: Array, out: Array) -> None:
         """Fill out[k] = sum_s,t g[s,k,t] c[s,k,t]."""
         lead, units, trail, rest = self.blocks

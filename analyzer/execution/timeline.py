@@ -72,9 +72,8 @@ def timeline(plan: Plan) -> Timeline:
 
 def _moments(program: Program) -> Iterator[Moment]:
     live = sum(buffer.bytes for buffer in program.initial)
-    ITEM = __import__("gradcost.units").units.ITEM_BYTES[program.initial[0].dtype]  # INTERIM
     for step in program.steps:
-        workspace = step.term.cost.evaluate(step.term.dims)[-1] * ITEM  # INTERIM
+        workspace = step.term.cost.evaluate(step.term.dims)[-1]
         live += step.allocates
         yield Moment(step.label, step.phase, live + workspace, workspace)
         live -= step.releases

@@ -13,7 +13,7 @@ from gradcost.graph.graph import Graph, LayerInfo, Node
 from gradcost.graph.layer import Layer, Loss
 from gradcost.spec import LayerEntry, NetworkSpec
 from gradcost.spec.fields import Field, read_mapping
-from gradcost.units import Shape
+from gradcost.units import ITEM_BYTES, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Builder:
                 (),
                 trainable=varies,
                 active=varies,
-                dims=layer.dims(spec.batch, _subscript(number), ()) if layer else Dims({}, {}),
+                dims=layer.dims(spec.batch, ITEM_BYTES[spec.dtype], _subscript(number), ()) if layer else Dims({}, {}),
                 owner=index,
                 vocabulary=given.vocabulary,
             )
@@ -98,6 +98,7 @@ class Builder:
             active=trainable or any(source.active for source in sources),
             dims=layer.dims(
                 self.spec.batch,
+                ITEM_BYTES[self.spec.dtype],
                 _subscript(self.number),
                 tuple(_subscript(source.number) for source in sources),
             ),

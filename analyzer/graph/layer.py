@@ -105,11 +105,11 @@ class Layer:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The value of each symbol in this layer's closed forms, but for B and K."""
+        """The value of each symbol in this layer's closed forms, but for B, K and i."""
         return {"N": prod(self.output)}
 
-    def dims(self, batch: int, out: str, sources: tuple[str, ...]) -> Dims:
-        """Return the symbols' values and names for one place in a network."""
+    def dims(self, batch: int, item_bytes: int, out: str, sources: tuple[str, ...]) -> Dims:
+        """Return the symbols' values and names for one place in a network; K, the cotangents pulled at once, is 1."""
         sizes = self.sizes
         subscripts = {"out": out, "in": sources[0] if sources else ""}
         names = {symbol: text.format_map(subscripts) for symbol, text in self.symbol_names.items()}
@@ -117,7 +117,7 @@ class Layer:
             names["N"] = f"n{out}"
         if sizes.get("S", 1) > 1:
             names["S"] = f"S{out}"
-        return Dims({**sizes, "B": batch}, {**names, "B": "B"})
+        return Dims({**sizes, "B": batch, "K": 1, "i": item_bytes}, {**names, "B": "B"})
 
     def kept(self, batch: int) -> dict[str, Shape]:
         """Return the full shape of each aux, the batch axis first."""
@@ -202,12 +202,12 @@ class Loss:
         """Take the output's shape, without the batch axis."""
         self.shape = shape
 
-    def dims(self, batch: int, out: str) -> Dims:
+    def dims(self, batch: int, item_bytes: int, out: str) -> Dims:
         """Return the symbols' values and names."""
         n = self.shape[-1]
         lead = prod(self.shape[:-1])
         return Dims(
-            {"B": batch, "S": lead, "n": n},
+            {"B": batch, "S": lead, "n": n, "i": item_bytes},
             {"B": "B", "n": f"n{out}"} | ({"S": f"S{out}"} if lead > 1 else {}),
         )
 

@@ -58,7 +58,7 @@ class AdaptiveAvgPool(Layer):
         """Push tangents: the same means."""
         self._mean(t, out)
 
-    @rule(additions="B*C*A", divisions="B*N", workspace="B*C")
+    @rule(additions="B*C*A", divisions="B*N", workspace="i*B*C")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: an equal share to each element of the window."""
         out[...] = 0.0

@@ -37,7 +37,7 @@ class CausalSoftmax(Softmax):
         additions="2*B*S*n + B*S*(n-1)",
         special="B*S*n",
         divisions="B*S*n",
-        workspace="B*S",
+        workspace="i*B*S",
     )
     def primal(self, at: At, out: Array) -> None:
         """Fill out."""
@@ -75,12 +75,12 @@ class Scores(Join):
             return share
         return _swap_before_last(np.matmul(at.x0[..., None, :, :], t))
 
-    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K", workspace="B*H*m*n*K")
+    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K", workspace="i*B*H*m*n*K")
     def jvp_first(self, at: At, index: int, t: Array, out: Array) -> None:
         """Write one input's share."""
         np.copyto(out, self._push(at, index, t))
 
-    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K + B*H*m*n*K", workspace="B*H*m*n*K")
+    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K + B*H*m*n*K", workspace="i*B*H*m*n*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other's."""
         np.add(out, self._push(at, index, t), out=out)
@@ -130,12 +130,12 @@ class Weighted(Join):
             return share
         return _swap_before_last(np.matmul(at.x0[..., None, :, :], _swap_before_last(t)))
 
-    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K", workspace="B*H*m*d*K")
+    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K", workspace="i*B*H*m*d*K")
     def jvp_first(self, at: At, index: int, t: Array, out: Array) -> None:
         """Write one input's share."""
         np.copyto(out, self._push(at, index, t))
 
-    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K + B*H*m*d*K", workspace="B*H*m*d*K")
+    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K + B*H*m*d*K", workspace="i*B*H*m*d*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other's."""
         np.add(out, self._push(at, index, t), out=out)

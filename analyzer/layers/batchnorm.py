@@ -35,7 +35,7 @@ class BatchNorm(ChannelNorm, Elementwise):
         np.multiply(xhat, self.wide(at.rstd), out=xhat)
         return xhat
 
-    @rule("x", "gamma", "beta", "mean", "rstd", products="2*n + B*N", additions="n + B*N", workspace="2*n")
+    @rule("x", "gamma", "beta", "mean", "rstd", products="2*n + B*N", additions="n + B*N", workspace="2*i*n")
     def primal(self, at: At, out: Array) -> None:
         """Fill out = x scale + shift, with scale = gamma rstd and shift = beta - mean scale."""
         scale = np.multiply(at.gamma, at.rstd)
@@ -44,19 +44,19 @@ class BatchNorm(ChannelNorm, Elementwise):
         np.multiply(at.x, self.wide(scale), out=out)
         np.add(out, self.wide(shift), out=out)
 
-    @rule("gamma", "rstd", products="n", workspace="n")
+    @rule("gamma", "rstd", products="n", workspace="i*n")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out = gamma rstd, the same for every position."""
         np.copyto(out, self.wide(np.multiply(at.gamma, at.rstd)))
 
-    @rule("x", "mean", "rstd", products="2*B*N", additions="B*N + n*(B*s-1)", workspace="B*N")
+    @rule("x", "mean", "rstd", products="2*B*N", additions="B*N + n*(B*s-1)", workspace="i*B*N")
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dgamma = sum over samples and positions of g (x - mean) rstd."""
         part = self._normalised(at)
         np.multiply(part, g, out=part)
         np.add.reduce(part.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
 
-    @rule("x", "mean", "rstd", products="B*N + B*N*K", additions="B*N + B*N*K", workspace="B*N + B*N*K")
+    @rule("x", "mean", "rstd", products="B*N + B*N*K", additions="B*N + B*N*K", workspace="i*(B*N + B*N*K)")
     def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of gamma."""
         np.add(out, np.multiply(self._normalised(at)[..., None], self.tangent(v)), out=out)

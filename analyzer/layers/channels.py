@@ -107,7 +107,7 @@ class StandardisedChannels(ChannelNorm):
         products="4*B*N*K",
         additions="2*(B*N-R)*K + 2*B*N*K",
         divisions="2*R*K",
-        workspace="B*N*K + 2*R*K",
+        workspace="i*(B*N*K + 2*R*K)",
     )
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: out = gamma rstd (t - mean t - xhat mean(xhat t))."""
@@ -124,7 +124,7 @@ class StandardisedChannels(ChannelNorm):
         products="4*B*N",
         additions="2*(B*N-R) + 2*B*N",
         divisions="2*R",
-        workspace="B*N + 2*R",
+        workspace="i*(B*N + 2*R)",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""
@@ -132,13 +132,13 @@ class StandardisedChannels(ChannelNorm):
         h = out.reshape(self.view)
         push(h, at.xhat.reshape(self.view), at.rstd, h, self.axes)
 
-    @rule("xhat", products="B*N", additions="n*(B*s-1)", workspace="B*N")
+    @rule("xhat", products="B*N", additions="n*(B*s-1)", workspace="i*B*N")
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dgamma = sum over samples and positions of g xhat."""
         part = np.multiply(g, at.xhat)
         np.add.reduce(part.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
 
-    @rule("xhat", products="B*N*K", additions="B*N*K", workspace="B*N*K")
+    @rule("xhat", products="B*N*K", additions="B*N*K", workspace="i*B*N*K")
     def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of gamma."""
         np.add(out, np.multiply(at.xhat[..., None], self.tangent(v)), out=out)

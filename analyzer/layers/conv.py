@@ -67,19 +67,19 @@ class Conv2d(Layer):
         """Return W as matrices: (groups, d, m)."""
         return W.reshape(self.groups, self.output[0] // self.groups, -1)
 
-    @rule("x", "W", "b", macs="B*n*s*m", additions="B*n*s*(m-1) + h*B*n*s", workspace="B*P + B*Q")
+    @rule("x", "W", "b", macs="B*n*s*m", additions="B*n*s*(m-1) + h*B*n*s", workspace="i*(B*P + B*Q)")
     def primal(self, at: At, out: Array) -> None:
         """Fill out."""
         np.matmul(self._weights(at.W), self._columns(at.x), out=self._by_group(out))
         if "b" in self.parameters:
             np.add(out, at.b[:, None, None], out=out)
 
-    @rule("W", macs="B*n*s*m*K", additions="B*n*s*(m-1)*K", workspace="(B*P + B*Q)*K")
+    @rule("W", macs="B*n*s*m*K", additions="B*n*s*(m-1)*K", workspace="i*(B*P + B*Q)*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: the same convolution, with the tangents beside the positions."""
         np.matmul(self._weights(at.W), self._columns(t, t.shape[-1]), out=self._by_group(out))
 
-    @rule("W", macs="B*n*s*m", additions="B*q*s*(d-1) + B*Q", workspace="B*P + B*Q")
+    @rule("W", macs="B*n*s*m", additions="B*q*s*(d-1) + B*Q", workspace="i*(B*P + B*Q)")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: the columns' cotangents, added up where windows overlap."""
         transposed = self._weights(at.W).transpose(0, 2, 1)
@@ -91,7 +91,7 @@ class Conv2d(Layer):
         columns = np.matmul(transposed, self._by_group(g))
         self.windows.scatter(columns.reshape(*out.shape[:2], -1, *self.output[1:]), out)
 
-    @rule("x", macs="B*n*s*m", additions="B*n*m*(s-1) + (B-1)*n*m", workspace="B*Q + max(B*P, B*n*m)")
+    @rule("x", macs="B*n*s*m", additions="B*n*m*(s-1) + (B-1)*n*m", workspace="i*(B*Q + max(B*P, B*n*m))")
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dW: a product for each sample, then their sum."""
         columns = self._columns(at.x)
@@ -107,7 +107,7 @@ class Conv2d(Layer):
         "x",
         macs="B*n*s*m*K",
         additions="B*n*s*(m-1)*K + B*n*s*K",
-        workspace="B*Q + max(B*P, B*n*s*K)",
+        workspace="i*(B*Q + max(B*P, B*n*s*K))",
     )
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W."""
@@ -121,7 +121,7 @@ class Conv2d(Layer):
         """Add the tangent of b."""
         np.add(out, v.T[:, None, None, :], out=out)
 
-    @rule("x", workspace="B*P + B*Q")
+    @rule("x", workspace="i*(B*P + B*Q)")
     def fill_birth_W(self, at: At, out: Array) -> None:
         """Fill dy[k,p]/dW[k,i] = x[window p, i], which each channel of a group shares."""
         columns = self._columns(at.x).transpose(0, 1, 3, 2)

@@ -99,24 +99,24 @@ class ConvTranspose2d(Layer):
         columns = np.matmul(transposed, self._by_group(x))
         self.windows.scatter(columns.reshape(*out.shape[:2], -1, *x.shape[2:]), out)
 
-    @rule("x", "W", "b", macs="B*s*C*e", additions="B*s*(c-1)*q + B*Q + h*B*N", workspace="B*P + B*Q")
+    @rule("x", "W", "b", macs="B*s*C*e", additions="B*s*(c-1)*q + B*Q + h*B*N", workspace="i*(B*P + B*Q)")
     def primal(self, at: At, out: Array) -> None:
         """Fill out."""
         self._spread(at.x, at.W, out)
         if "b" in self.parameters:
             np.add(out, at.b[:, None, None], out=out)
 
-    @rule("W", macs="B*s*C*e*K", additions="(B*s*(c-1)*q + B*Q)*K", workspace="(B*P + B*Q)*K")
+    @rule("W", macs="B*s*C*e*K", additions="(B*s*(c-1)*q + B*Q)*K", workspace="i*(B*P + B*Q)*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: the same, with the tangents beside the positions."""
         self._spread(t, at.W, out)
 
-    @rule("W", macs="B*s*C*e", additions="B*s*C*(e-1)", workspace="B*P + B*Q")
+    @rule("W", macs="B*s*C*e", additions="B*s*C*(e-1)", workspace="i*(B*P + B*Q)")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: a convolution."""
         np.matmul(self._weights(at.W), self._columns(g), out=self._by_group(out))
 
-    @rule("x", macs="B*s*C*e", additions="B*C*e*(s-1) + (B-1)*C*e", workspace="B*Q + max(B*P, B*C*e)")
+    @rule("x", macs="B*s*C*e", additions="B*C*e*(s-1) + (B-1)*C*e", workspace="i*(B*Q + max(B*P, B*C*e))")
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dW: a product for each sample, then their sum."""
         columns = self._columns(g)
@@ -128,7 +128,7 @@ class ConvTranspose2d(Layer):
         """Fill dL/db = sum over samples and positions of g."""
         np.add.reduce(g.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
 
-    @rule("x", macs="B*s*C*e*K", additions="B*s*(c-1)*q*K + B*Q*K + B*N*K", workspace="B*N*K + B*q*s*K + B*P*K")
+    @rule("x", macs="B*s*C*e*K", additions="B*s*(c-1)*q*K + B*Q*K + B*N*K", workspace="i*(B*N*K + B*q*s*K + B*P*K)")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W."""
         tangents = v.shape[0]

@@ -70,7 +70,7 @@ class Dense(Layer):
         """Fill dL/db = sum over samples and positions of g."""
         np.add.reduce(g.reshape(-1, out.shape[0]), axis=0, out=out)
 
-    @rule("x", says="{g} {x}", macs="B*S*n*m*K", additions="B*S*n*(m-1)*K + B*S*n*K", workspace="B*S*n*K")
+    @rule("x", says="{g} {x}", macs="B*S*n*m*K", additions="B*S*n*(m-1)*K + B*S*n*K", workspace="i*B*S*n*K")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W: out[..., k, K] += sum_i v[K,k,i] x[..., i], as one matrix product."""
         k, n, m = v.shape

@@ -54,13 +54,13 @@ class Embedding(Layer):
         out[...] = 0.0
         np.add.at(out, at.x, g)
 
-    @rule("x", additions="B*S*n*K", workspace="B*S*n*K")
+    @rule("x", additions="B*S*n*K", workspace="i*B*S*n*K")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangents of the rows."""
         rows = np.take(v, at.x, axis=1, mode="clip")
         np.add(out, rows.transpose(*range(1, len(out.shape)), 0), out=out)
 
-    @rule("x", "ids", comparisons="B*S*m", workspace="B*S*m")
+    @rule("x", "ids", comparisons="B*S*m", workspace="i*B*S*m")
     def fill_birth_W(self, at: At, out: Array) -> None:
         """Fill dy[k]/dW[t,k] = [x == t], the same for each unit."""
         chosen = np.empty_like(out, shape=(*at.x.shape, 1, at.ids.shape[0]))

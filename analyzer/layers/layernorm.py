@@ -32,13 +32,13 @@ class Norm(Layer):
         """N features on S positions."""
         return {"n": self.output[-1], "S": prod(self.output[:-1])}
 
-    @rule("xhat", products="B*S*n", additions="n*(B*S-1)", workspace="B*S*n")
+    @rule("xhat", products="B*S*n", additions="n*(B*S-1)", workspace="i*B*S*n")
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dgamma = sum over samples and positions of g xhat."""
         part = np.multiply(g, at.xhat)
         np.add.reduce(part.reshape(-1, out.shape[0]), axis=0, out=out)
 
-    @rule("xhat", products="B*S*n*K", additions="B*S*n*K", workspace="B*S*n*K")
+    @rule("xhat", products="B*S*n*K", additions="B*S*n*K", workspace="i*B*S*n*K")
     def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of gamma."""
         np.add(out, np.multiply(at.xhat[..., None], v.T), out=out)
@@ -89,7 +89,7 @@ class LayerNorm(Norm):
         products="4*B*S*n*K",
         additions="2*B*S*(n-1)*K + 2*B*S*n*K",
         divisions="2*B*S*K",
-        workspace="B*S*n*K + 2*B*S*K",
+        workspace="i*(B*S*n*K + 2*B*S*K)",
     )
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: out = gamma rstd (t - mean t - xhat mean(xhat t))."""
@@ -103,7 +103,7 @@ class LayerNorm(Norm):
         products="4*B*S*n",
         additions="2*B*S*(n-1) + 2*B*S*n",
         divisions="2*B*S",
-        workspace="B*S*n + 2*B*S",
+        workspace="i*(B*S*n + 2*B*S)",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""

@@ -45,7 +45,7 @@ class Mean(Layer):
         """Push tangents: the same means."""
         self._sum(t, out)
 
-    @rule(divisions="B*N", workspace="B*N")
+    @rule(divisions="B*N", workspace="i*B*N")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: an equal share to each element."""
         share = np.divide(g, self.count)

@@ -28,7 +28,7 @@ class Multiply(Join):
         """Scale the first tangents by the other input."""
         np.multiply(t, _other(at, index)[..., None], out=out)
 
-    @rule("x~", products="B*N*K", additions="B*N*K", workspace="B*N*K")
+    @rule("x~", products="B*N*K", additions="B*N*K", workspace="i*B*N*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Scale the second tangents and add them."""
         np.add(out, np.multiply(t, _other(at, index)[..., None]), out=out)
@@ -83,7 +83,7 @@ class Gate(Join):
         """Write one input's share."""
         self._push(at, index, t, out)
 
-    @rule("x~", products="B*n*s*K", additions="B*n*s*K", workspace="B*n*s*K")
+    @rule("x~", products="B*n*s*K", additions="B*n*s*K", workspace="i*B*n*s*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other's."""
         np.add(out, self._push(at, index, t, None), out=out)
@@ -97,7 +97,7 @@ class Gate(Join):
         """Pull to x0: scale by the gate."""
         np.multiply(g, self._wide(at.x1), out=out)
 
-    @rule("x0", products="B*n*s", additions="B*n*(s-1)", workspace="B*n*s")
+    @rule("x0", products="B*n*s", additions="B*n*(s-1)", workspace="i*B*n*s")
     def vjp_gate(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to x1: the sum over the positions of g x0."""
         part = np.multiply(g, at.x0)

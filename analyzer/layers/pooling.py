@@ -35,7 +35,7 @@ class _Pool(Layer):
 class MaxPool(_Pool):
     """y = the largest element of each window; of equal ones, the first gets the whole derivative."""
 
-    @rule("x", comparisons="B*N*(k-1)", workspace="B*P")
+    @rule("x", comparisons="B*N*(k-1)", workspace="i*B*P")
     def primal(self, at: At, out: Array) -> None:
         """Fill out."""
         first, *others = self.windows.parts(self.windows.pad(at.x, -np.inf))
@@ -49,7 +49,7 @@ class MaxPool(_Pool):
         comparisons="B*N*k",
         products="B*N*k + B*N*k*K",
         additions="B*N*k + B*N*k*K",
-        workspace="2*B*N + B*P + B*P*K + B*N*K",
+        workspace="i*(2*B*N + B*P + B*P*K + B*N*K)",
     )
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: those of the largest elements."""
@@ -69,7 +69,7 @@ class MaxPool(_Pool):
         comparisons="B*N*k",
         products="2*B*N*k",
         additions="2*B*N*k",
-        workspace="2*B*N + 2*B*P",
+        workspace="i*(2*B*N + 2*B*P)",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: to the largest elements."""
@@ -95,17 +95,17 @@ class MaxPool(_Pool):
 class AvgPool(_Pool):
     """y = the mean of each window, padding included."""
 
-    @rule("x", additions="B*N*(k-1)", divisions="B*N", workspace="B*P")
+    @rule("x", additions="B*N*(k-1)", divisions="B*N", workspace="i*B*P")
     def primal(self, at: At, out: Array) -> None:
         """Fill out."""
         self._mean(at.x, out)
 
-    @rule(additions="B*N*(k-1)*K", divisions="B*N*K", workspace="B*P*K")
+    @rule(additions="B*N*(k-1)*K", divisions="B*N*K", workspace="i*B*P*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: the same means."""
         self._mean(t, out)
 
-    @rule(additions="B*N*k", divisions="B*N", workspace="B*N + B*P")
+    @rule(additions="B*N*k", divisions="B*N", workspace="i*(B*N + B*P)")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: an equal share to each element of the window."""
         share = np.divide(g, self.sizes["k"])

@@ -49,7 +49,7 @@ class RmsNorm(Norm):
         products="4*B*S*n*K",
         additions="B*S*(n-1)*K + B*S*n*K",
         divisions="B*S*K",
-        workspace="B*S*n*K + B*S*K",
+        workspace="i*(B*S*n*K + B*S*K)",
     )
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: out = gamma rstd (t - xhat mean(xhat t))."""
@@ -69,7 +69,7 @@ class RmsNorm(Norm):
         products="4*B*S*n",
         additions="B*S*(n-1) + B*S*n",
         divisions="B*S",
-        workspace="B*S*n + B*S",
+        workspace="i*(B*S*n + B*S)",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull a cotangent: out = rstd (h - xhat mean(xhat h)), with h = gamma g."""

@@ -116,7 +116,7 @@ class Emitter:
             self._target = self.hold("t", self.shaped(graph.output), ("target",))
         operands = {"y": self.values[graph.output.index]} | ({"target": self._target} if self._target else {})
         reads = {name: operands[name] for name in rule_of(loss, rule).reads}
-        dims = loss.dims(graph.batch, graph.output.number)
+        dims = loss.dims(graph.batch, graph.item_bytes, graph.output.number)
         self.program.step("loss", phase, loss, rule, reads=reads, holds=operands.values(), makes=makes, dims=dims)
 
     def call(
