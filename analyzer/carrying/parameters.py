@@ -43,7 +43,7 @@ def contract_parameter(
     shape, order = node.op.birth_order(name)
     ordered = order == tuple(sorted(order))
     found = gradient if ordered else emitter.buffer(f"{gradient.symbol}^T", node.op.birth_shape(name))
-    batch, size = emitter.graph.batch, _size_name(node, gradient)
+    batch, size = emitter.graph.batch, _size_name(node, name)
     if isinstance(columns, Compact):
         lead, _, trail, _ = columns.blocks
         dims = Dims(
@@ -143,8 +143,8 @@ class Reorder(Operation):
         np.copyto(target, columns.reshape(*lead, *(self.shape[axis] for axis in self.order)))
 
 
-def _size_name(node: Node, gradient: Buffer) -> str:
+def _size_name(node: Node, name: str) -> str:
     """Write a parameter's size in the network's symbols: ``n1*n0`` for W[1]."""
     names = node.dims.names
-    parts = [names[symbol] for symbol, _ in zip("nm", gradient.shape, strict=False) if symbol in names]
-    return "*".join(parts) if len(parts) == min(len(gradient.shape), 2) else f"p{node.number}"
+    parts = [names[symbol] for symbol, _ in zip("nm", node.op.parameters[name], strict=False) if symbol in names]
+    return "*".join(parts) if len(parts) == min(len(node.op.parameters[name]), 2) else f"p{node.number}"

@@ -189,7 +189,9 @@ def _run(
                     progress()
     if plan.flat_gradient is not None:
         return _split(held[("gradient",)], data.graph)
-    return made
+    if data.graph.jacobian:
+        return made
+    return {key: values.reshape(data.graph.trained[key]) for key, values in made.items()}
 
 
 def _do(step: Step, arrays: Arrays, turn: int, empty: Callable[[Buffer], Any], watch: Watch | None) -> None:

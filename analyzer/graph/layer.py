@@ -5,6 +5,8 @@ Conventions shared by every layer:
 * ``x`` (B, \\*input) and ``y`` (B, \\*output) carry the batch axis first.
 * A stack of K tangents of an array carries one more axis, last: (B, \\*shape, K). A parameter's tangents, the
   seeds of a forward pass, carry it first: (K, \\*shape).
+* A stack of K cotangents carries its axis first, (K, B, \\*shape), and so do a parameter's gradients, (K, \\*shape),
+  which are sums over the batch. For a loss K is 1.
 * A rule fills ``out`` and returns nothing: what is allocated, and when it is freed, is the schedule's business,
   so that a rule's own memory is its ``workspace`` alone.
 """
@@ -162,9 +164,9 @@ class Elementwise(Layer):
         """Push a compact Jacobian, which stays compact: out = d * c."""
         np.multiply(c, at.d[..., None], out=out)
 
-    @rule("d", says="{d} * {g}", products="B*N")
+    @rule("d", says="{d} * {g}", products="B*N*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: out = d * g; ``out`` may be ``g``."""
+        """Pull cotangents: out = d * g; ``out`` may be ``g``."""
         np.multiply(g, at.d, out=out)
 
 
@@ -177,7 +179,7 @@ class Join(Layer):
 
     ``jvp_first(at, index, t, out)`` writes the contribution of input ``index`` to a block of tangent columns that no
     other input has written, ``jvp_more`` adds to one; ``clears`` says that the block must be zero before.
-    ``vjp_i(at, index, g, out)``, or what ``vjp_rule(index)`` names, pulls the cotangent to input ``index``; where
+    ``vjp_i(at, index, g, out)``, or what ``vjp_rule(index)`` names, pulls cotangents to input ``index``; where
     ``passes`` is true, it is ``g`` itself.
     """
 
@@ -192,7 +194,8 @@ class Join(Layer):
 class Loss:
     """The scalar L of the network's output ``y`` (B, \\*shape) and the targets ``target`` of the same shape.
 
-    A subclass defines ``primal(at, out)``, filling ``out`` (1,), and ``cotangent(at, out)``, filling dL/dy.
+    A subclass defines ``primal(at, out)``, filling ``out`` (1,), and ``cotangent(at, out)``, filling
+    ``out`` (1, B, \\*shape) with dL/dy.
     """
 
     name: ClassVar[str]

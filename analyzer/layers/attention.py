@@ -89,12 +89,12 @@ class Scores(Join):
         """Return the rule that pulls to an input."""
         return ("vjp_q", "vjp_k")[index]
 
-    @rule("x1", macs="B*H*m*n*d", additions="B*H*m*d*(n-1)")
+    @rule("x1", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K")
     def vjp_q(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to q: out = g k."""
         np.matmul(g, at.x1, out=out)
 
-    @rule("x0", macs="B*H*m*n*d", additions="B*H*n*d*(m-1)")
+    @rule("x0", macs="B*H*m*n*d*K", additions="B*H*n*d*(m-1)*K")
     def vjp_k(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to k: out = g^T q."""
         np.matmul(_swap(g), at.x0, out=out)
@@ -144,12 +144,12 @@ class Weighted(Join):
         """Return the rule that pulls to an input."""
         return ("vjp_p", "vjp_v")[index]
 
-    @rule("x1", macs="B*H*m*n*d", additions="B*H*m*n*(d-1)")
+    @rule("x1", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K")
     def vjp_p(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to p: out = g v^T."""
         np.matmul(g, _swap(at.x1), out=out)
 
-    @rule("x0", macs="B*H*m*n*d", additions="B*H*n*d*(m-1)")
+    @rule("x0", macs="B*H*m*n*d*K", additions="B*H*n*d*(m-1)*K")
     def vjp_v(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to v: out = p^T g."""
         np.matmul(_swap(at.x0), g, out=out)

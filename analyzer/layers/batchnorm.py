@@ -49,12 +49,14 @@ class BatchNorm(ChannelNorm, Elementwise):
         """Fill out = gamma rstd, the same for every position."""
         np.copyto(out, self.wide(np.multiply(at.gamma, at.rstd)))
 
-    @rule("x", "mean", "rstd", products="2*B*N", additions="B*N + n*(B*s-1)", workspace="i*B*N")
+    @rule("x", "mean", "rstd", products="2*B*N*K", additions="B*N*K + n*(B*s-1)*K", workspace="i*B*N")
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
-        """Fill dL/dgamma = sum over samples and positions of g (x - mean) rstd."""
-        part = self._normalised(at)
-        np.multiply(part, g, out=part)
-        np.add.reduce(part.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
+        """Fill dL/dgamma = sum over samples and positions of g (x - mean) rstd, for one cotangent after the other."""
+        for cotangent, gradient in zip(g, out, strict=True):
+            part = self._normalised(at)
+            np.multiply(part, cotangent, out=part)
+            np.add.reduce(part.reshape(*part.shape[:2], -1), axis=(0, 2), out=gradient)
+            del part
 
     @rule("x", "mean", "rstd", products="B*N + B*N*K", additions="B*N + B*N*K", workspace="i*(B*N + B*N*K)")
     def jvp_gamma(self, at: At, v: Array, out: Array) -> None:

@@ -39,10 +39,10 @@ class ChannelNorm(Layer):
         wide: Array = v.T[(slice(None), *(None,) * (len(self.output) - 1))]
         return wide
 
-    @rule(additions="n*(B*s-1)")
+    @rule(additions="n*(B*s-1)*K")
     def vjp_beta(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dbeta = sum over samples and positions of g."""
-        np.add.reduce(g.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
+        np.add.reduce(g.reshape(*g.shape[:3], -1), axis=(1, 3), out=out)
 
     @rule(additions="B*N*K")
     def jvp_beta(self, at: At, v: Array, out: Array) -> None:
@@ -121,22 +121,22 @@ class StandardisedChannels(ChannelNorm):
         "gamma",
         "xhat",
         "rstd",
-        products="4*B*N",
-        additions="2*(B*N-R) + 2*B*N",
-        divisions="2*R",
-        workspace="i*(B*N + 2*R)",
+        products="4*B*N*K",
+        additions="2*(B*N-R)*K + 2*B*N*K",
+        divisions="2*R*K",
+        workspace="i*(B*N + 2*R)*K",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""
+        """Pull cotangents: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""
         np.multiply(g, self.wide(at.gamma), out=out)
-        h = out.reshape(self.view)
-        push(h, at.xhat.reshape(self.view), at.rstd, h, self.axes)
+        h = out.reshape(-1, *self.view)
+        push(h, at.xhat.reshape(self.view), at.rstd, h, tuple(axis + 1 for axis in self.axes))
 
-    @rule("xhat", products="B*N", additions="n*(B*s-1)", workspace="i*B*N")
+    @rule("xhat", products="B*N*K", additions="n*(B*s-1)*K", workspace="i*B*N*K")
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dgamma = sum over samples and positions of g xhat."""
         part = np.multiply(g, at.xhat)
-        np.add.reduce(part.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
+        np.add.reduce(part.reshape(*g.shape[:3], -1), axis=(1, 3), out=out)
 
     @rule("xhat", products="B*N*K", additions="B*N*K", workspace="i*B*N*K")
     def jvp_gamma(self, at: At, v: Array, out: Array) -> None:

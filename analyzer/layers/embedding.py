@@ -48,11 +48,12 @@ class Embedding(Layer):
         """Copy the rows."""
         np.take(at.W, at.x, axis=0, out=out, mode="clip")
 
-    @rule("x", additions="B*S*n")
+    @rule("x", additions="B*S*n*K")
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
         """Add each position's cotangent to its token's row."""
         out[...] = 0.0
-        np.add.at(out, at.x, g)
+        for gradient, cotangent in zip(out, g, strict=True):
+            np.add.at(gradient, at.x, cotangent)
 
     @rule("x", additions="B*S*n*K", workspace="i*B*S*n*K")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:

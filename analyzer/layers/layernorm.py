@@ -32,11 +32,11 @@ class Norm(Layer):
         """N features on S positions."""
         return {"n": self.output[-1], "S": prod(self.output[:-1])}
 
-    @rule("xhat", products="B*S*n", additions="n*(B*S-1)", workspace="i*B*S*n")
+    @rule("xhat", products="B*S*n*K", additions="n*(B*S-1)*K", workspace="i*B*S*n*K")
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dgamma = sum over samples and positions of g xhat."""
         part = np.multiply(g, at.xhat)
-        np.add.reduce(part.reshape(-1, out.shape[0]), axis=0, out=out)
+        np.add.reduce(part.reshape(out.shape[0], -1, out.shape[1]), axis=1, out=out)
 
     @rule("xhat", products="B*S*n*K", additions="B*S*n*K", workspace="i*B*S*n*K")
     def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
@@ -100,20 +100,20 @@ class LayerNorm(Norm):
         "gamma",
         "xhat",
         "rstd",
-        products="4*B*S*n",
-        additions="2*B*S*(n-1) + 2*B*S*n",
-        divisions="2*B*S",
-        workspace="i*(B*S*n + 2*B*S)",
+        products="4*B*S*n*K",
+        additions="2*B*S*(n-1)*K + 2*B*S*n*K",
+        divisions="2*B*S*K",
+        workspace="i*(B*S*n + 2*B*S)*K",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""
+        """Pull cotangents: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""
         np.multiply(g, at.gamma, out=out)
-        push(out, at.xhat, at.rstd, out, self._axes)
+        push(out, at.xhat, at.rstd, out, tuple(axis + 1 for axis in self._axes))
 
-    @rule(additions="n*(B*S-1)")
+    @rule(additions="n*(B*S-1)*K")
     def vjp_beta(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dbeta = sum over samples and positions of g."""
-        np.add.reduce(g.reshape(-1, out.shape[0]), axis=0, out=out)
+        np.add.reduce(g.reshape(out.shape[0], -1, out.shape[1]), axis=1, out=out)
 
     @rule(additions="B*S*n*K")
     def jvp_beta(self, at: At, v: Array, out: Array) -> None:

@@ -105,9 +105,10 @@ class SoftmaxCrossEntropy(Loss):
     )
     def cotangent(self, at: At, out: Array) -> None:
         """Fill dL/dy."""
-        softmax(at.y, out)
-        np.subtract(out, at.target, out=out)
-        np.divide(out, prod(out.shape[:-1]), out=out)
+        delta = out[0]
+        softmax(at.y, delta)
+        np.subtract(delta, at.target, out=delta)
+        np.divide(delta, prod(delta.shape[:-1]), out=delta)
 
 
 class MeanSquaredError(Loss):

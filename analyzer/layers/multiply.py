@@ -33,9 +33,9 @@ class Multiply(Join):
         """Scale the second tangents and add them."""
         np.add(out, np.multiply(t, _other(at, index)[..., None]), out=out)
 
-    @rule("x~", products="B*N")
+    @rule("x~", products="B*N*K")
     def vjp_i(self, at: At, index: int, g: Array, out: Array) -> None:
-        """Pull a cotangent to one input: scale it by the other."""
+        """Pull cotangents to one input: scale them by the other."""
         np.multiply(g, _other(at, index), out=out)
 
 
@@ -92,12 +92,12 @@ class Gate(Join):
         """Return the rule that pulls to an input."""
         return ("vjp_value", "vjp_gate")[index]
 
-    @rule("x1", products="B*n*s")
+    @rule("x1", products="B*n*s*K")
     def vjp_value(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to x0: scale by the gate."""
         np.multiply(g, self._wide(at.x1), out=out)
 
-    @rule("x0", products="B*n*s", additions="B*n*(s-1)", workspace="i*B*n*s")
+    @rule("x0", products="B*n*s*K", additions="B*n*(s-1)*K", workspace="i*B*n*s*K")
     def vjp_gate(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to x1: the sum over the positions of g x0."""
         part = np.multiply(g, at.x0)

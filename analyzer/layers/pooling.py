@@ -9,7 +9,7 @@ from typing import Any
 
 from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
 from gradcost.layers.conv import check_windows, spatial
-from gradcost.layers.windows import Windows
+from gradcost.layers.windows import Windows, as_batch
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Padding, Pair
 from gradcost.units import Shape
@@ -66,13 +66,17 @@ class MaxPool(_Pool):
     @rule(
         "x",
         "y",
-        comparisons="B*N*k",
-        products="2*B*N*k",
-        additions="2*B*N*k",
+        comparisons="B*N*k*K",
+        products="2*B*N*k*K",
+        additions="2*B*N*k*K",
         workspace="i*(2*B*N + 2*B*P)",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: to the largest elements."""
+        """Pull cotangents, one after the other: to the largest elements."""
+        for cotangent, pulled in zip(g, out, strict=True):
+            self._pull(at, cotangent, pulled)
+
+    def _pull(self, at: At, g: Array, out: Array) -> None:
         free, mask = np.empty_like(at.y), np.empty_like(at.y)
         free[...] = 1.0
 
@@ -105,11 +109,11 @@ class AvgPool(_Pool):
         """Push tangents: the same means."""
         self._mean(t, out)
 
-    @rule(additions="B*N*k", divisions="B*N", workspace="i*(B*N + B*P)")
+    @rule(additions="B*N*k*K", divisions="B*N*K", workspace="i*(B*N + B*P)*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: an equal share to each element of the window."""
+        """Pull cotangents: an equal share to each element of the window."""
         share = np.divide(g, self.sizes["k"])
-        self.windows.add_parts(repeat(share, self.sizes["k"]), out)
+        self.windows.add_parts(repeat(as_batch(share), self.sizes["k"]), as_batch(out))
 
     def _mean(self, x: Array, out: Array) -> None:
         first, *others = self.windows.parts(self.windows.pad(x))

@@ -39,13 +39,13 @@ class Positional(Layer):
 
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Copy the cotangent."""
+        """Copy the cotangents."""
         np.copyto(out, g)
 
-    @rule(additions="N*(B-1)")
+    @rule(additions="N*(B-1)*K")
     def vjp_P(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dP = sum over samples of g."""
-        np.add.reduce(g, axis=0, out=out)
+        np.add.reduce(g, axis=1, out=out)
 
     @rule(additions="B*N*K")
     def jvp_P(self, at: At, v: Array, out: Array) -> None:
@@ -95,12 +95,12 @@ class ClassToken(Layer):
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Copy the cotangents of x."""
-        np.copyto(out, g[:, 1:])
+        np.copyto(out, g[:, :, 1:])
 
-    @rule(additions="n*(B-1)")
+    @rule(additions="n*(B-1)*K")
     def vjp_c(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dc = sum over samples of the first row of g."""
-        np.add.reduce(g[:, 0], axis=0, out=out)
+        np.add.reduce(g[:, :, 0], axis=1, out=out)
 
     @rule(additions="B*n*K")
     def jvp_c(self, at: At, v: Array, out: Array) -> None:

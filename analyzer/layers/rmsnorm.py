@@ -66,13 +66,13 @@ class RmsNorm(Norm):
         "gamma",
         "xhat",
         "rstd",
-        products="4*B*S*n",
-        additions="B*S*(n-1) + B*S*n",
-        divisions="B*S",
-        workspace="i*(B*S*n + B*S)",
+        products="4*B*S*n*K",
+        additions="B*S*(n-1)*K + B*S*n*K",
+        divisions="B*S*K",
+        workspace="i*(B*S*n + B*S)*K",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: out = rstd (h - xhat mean(xhat h)), with h = gamma g."""
+        """Pull cotangents: out = rstd (h - xhat mean(xhat h)), with h = gamma g."""
         np.multiply(g, at.gamma, out=out)
         part = np.multiply(out, at.xhat)
         along = np.add.reduce(part, axis=-1, keepdims=True)

@@ -44,9 +44,9 @@ class Softmax(Layer):
         np.subtract(t, total, out=out)
         np.multiply(out, y, out=out)
 
-    @rule("y", products="2*B*S*n", additions="B*S*(n-1) + B*S*n", workspace="i*B*S")
+    @rule("y", products="2*B*S*n*K", additions="B*S*(n-1)*K + B*S*n*K", workspace="i*B*S*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: the Jacobian is symmetric."""
+        """Pull cotangents: the Jacobian is symmetric."""
         np.multiply(g, at.y, out=out)
         total = np.add.reduce(out, axis=-1, keepdims=True)
         np.subtract(g, total, out=out)

@@ -35,7 +35,7 @@ class Variable(Layer):
 
     @rule()
     def vjp_X(self, at: At, g: Array, out: Array) -> None:
-        """Copy the cotangent."""
+        """Copy the cotangents."""
         np.copyto(out, g)
 
     @rule(additions="B*N*K")

@@ -106,7 +106,7 @@ class Emitter:
     def cotangent(self) -> Buffer:
         """Emit dL/dy of the network's output."""
         output = self.graph.output
-        buffer = self.buffer(f"dL/d{output.symbol}", self.shaped(output))
+        buffer = self.buffer(f"dL/d{output.symbol}", (1, *self.shaped(output)))
         self._call_loss("cotangent", "cotangent", buffer)
         return buffer
 

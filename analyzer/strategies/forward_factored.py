@@ -56,7 +56,7 @@ def plan(graph: Graph) -> Plan:
         if name is not None:
             contract_parameter(emitter, node, name, cotangent, columns, gradients)
             continue
-        delta = emitter.buffer(cotangent_symbol(node), emitter.shaped(node))
+        delta = emitter.buffer(cotangent_symbol(node), (1, *emitter.shaped(node)))
         _contract(emitter, node, cotangent, columns, delta)
         parameter_gradients(emitter, node, delta, gradients)
     return Plan([Segment(emitter.program)], gradients, carried=emitter.carried)
@@ -87,7 +87,7 @@ class ContractEach(Operation):
     @rule(macs="B*N*n", additions="B*(N-1)*n")
     def run(self, at: At, g: Array, columns: Array, out: Array) -> None:
         """Fill out (B, n) for g (B, N) and columns (B, N, n)."""
-        batch = g.shape[0]
+        batch = columns.shape[0]
         flat = columns.reshape(batch, -1, columns.shape[-1])
         np.matmul(g.reshape(batch, 1, -1), flat, out=out.reshape(batch, 1, -1))
 
