@@ -88,7 +88,7 @@ def _lives(program: Program) -> list[Life]:
     def close(base: Buffer, last: int) -> None:
         now, kind, first = current.pop(base)
         if first <= last:
-            found.append(Life(now.name, now.shape, base.bytes, kind, first, last))
+            found.append(Life(now.name, now.shown, base.bytes, kind, first, last))
 
     for buffer in program.initial:
         current[buffer] = buffer, KINDS.get(str(buffer.key[0]), "held") if buffer.key else "held", 0

@@ -134,7 +134,7 @@ def _tensors(step: Step, item_bytes: int) -> Iterator[Tensor]:
     item_bytes = 0 if step.view_of is not None else item_bytes
     columns = buffer.columns
     if columns is None:
-        yield Tensor(buffer.symbol, buffer.shape, buffer.elements, buffer.elements * item_bytes)
+        yield Tensor(buffer.symbol, buffer.shown, buffer.elements, buffer.elements * item_bytes)
         return
     stem = buffer.symbol.removesuffix("*")
     if len(columns) > LISTED_BIRTHS:
@@ -148,7 +148,7 @@ def _tensors(step: Step, item_bytes: int) -> Iterator[Tensor]:
 
 def _whole(buffer: Buffer, item_bytes: int) -> Tensor:
     """Return an array as one entry, a stack of several Jacobians too."""
-    return Tensor(buffer.name, buffer.shape, buffer.elements, buffer.elements * item_bytes)
+    return Tensor(buffer.name, buffer.shown, buffer.elements, buffer.elements * item_bytes)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ class Emitter:
         """Return a buffer of the network's dtype, for a step to make."""
         return Buffer(symbol, shape, self.graph.dtype, held=held, columns=columns)
 
+    def pulled(self, symbol: str, shape: Shape, cotangents: int = 1, *, held: bool = False) -> Buffer:
+        """Return a buffer for cotangents of an array, or the gradients that come of them: (K, \\*shape)."""
+        return Buffer(symbol, (cotangents, *shape), self.graph.dtype, held=held, pulled=True)
+
     def hold(self, symbol: str, shape: Shape, key: tuple[object, ...]) -> Buffer:
         """Return a buffer of the network's dtype that is alive throughout."""
         return self.program.hold(symbol, shape, self.graph.dtype, key)
@@ -106,7 +110,7 @@ class Emitter:
     def cotangent(self) -> Buffer:
         """Emit dL/dy of the network's output."""
         output = self.graph.output
-        buffer = self.buffer(f"dL/d{output.symbol}", (1, *self.shaped(output)))
+        buffer = self.pulled(f"dL/d{output.symbol}", self.shaped(output))
         self._call_loss("cotangent", "cotangent", buffer)
         return buffer
 

@@ -71,7 +71,7 @@ def parameter_gradients(
 def new_gradient(emitter: Emitter, node: Node, name: str, gradients: Gradients, *, keep: bool = True) -> Buffer:
     """Return the buffer of a parameter's gradient, which is kept to the end if it is the parameter's first."""
     held = keep and node.key(name) not in gradients
-    return emitter.buffer(f"dL/d{node.parameter_symbol(name)}", (1, *node.op.parameters[name]), held=held)
+    return emitter.pulled(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=held)
 
 
 def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
@@ -85,7 +85,7 @@ def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, grad
 def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
     """Emit the cotangent of one input from that of the output."""
     source = emitter.graph.nodes[node.sources[index]]
-    pulled = emitter.buffer(cotangent_symbol(source), (cotangent.shape[0], *emitter.shaped(source)))
+    pulled = emitter.pulled(cotangent_symbol(source), emitter.shaped(source), cotangent.shape[0])
     if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Join):
@@ -105,7 +105,7 @@ def cotangent_symbol(node: Node) -> str:
 
 def _accumulate(emitter: Emitter, node: Node, held: Buffer, more: Buffer) -> Buffer:
     """Emit the sum of two cotangents of a value that several layers read."""
-    total = emitter.buffer(held.symbol, held.shape)
+    total = emitter.pulled(held.symbol, held.shape[1:], held.shape[0])
     batch = emitter.graph.batch
     dims = Dims({"B": batch, "N": held.elements // batch}, {"B": "B", "N": f"N{node.number}"})
     over = (held, more)
@@ -129,7 +129,7 @@ def rows(emitter: Emitter, nodes: Sequence[Node], finish: Callable[[Walk], None]
         jacobian[key] = emitter.buffer(symbol, (*emitter.shaped(graph.output), *shape), held=True)
         emitter.do(node, "jacobian", Room(), makes=jacobian[key])
     with program.loop(graph.rows):
-        seed = emitter.buffer(f"e:{graph.output.symbol}", (1, *emitter.shaped(graph.output)))
+        seed = emitter.pulled(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
         emitter.do(graph.output, "seed", UnitVector(), makes=seed)
         walk = Walk(emitter, seed, keep=False)
         walk.back(nodes)

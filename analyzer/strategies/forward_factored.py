@@ -56,7 +56,7 @@ def plan(graph: Graph) -> Plan:
         if name is not None:
             contract_parameter(emitter, node, name, cotangent, columns, gradients)
             continue
-        delta = emitter.buffer(cotangent_symbol(node), (1, *emitter.shaped(node)))
+        delta = emitter.pulled(cotangent_symbol(node), emitter.shaped(node))
         _contract(emitter, node, cotangent, columns, delta)
         parameter_gradients(emitter, node, delta, gradients)
     return Plan([Segment(emitter.program)], gradients, carried=emitter.carried)
