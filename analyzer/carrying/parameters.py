@@ -43,7 +43,7 @@ def contract_parameter(
     shape, order = node.op.birth_order(name)
     ordered = order == tuple(sorted(order))
     found = gradient if ordered else emitter.buffer(f"{gradient.symbol}^T", node.op.birth_shape(name))
-    batch, size = emitter.graph.batch, _size_name(node, name)
+    batch, size = emitter.graph.batch_of(emitter.graph.output), _size_name(node, name)
     if isinstance(columns, Compact):
         lead, _, trail, _ = columns.blocks
         dims = Dims(

@@ -60,6 +60,7 @@ class Builder:
                 (),
                 trainable=varies,
                 active=varies,
+                batched=True,
                 dims=layer.dims(spec.batch, ITEM_BYTES[spec.dtype], _subscript(number), ()) if layer else Dims({}, {}),
                 owner=index,
                 vocabulary=given.vocabulary,
@@ -86,6 +87,7 @@ class Builder:
         else:
             owner, shared = share.owner, frozenset(layer.parameters)
         trainable = bool(layer.parameters) and (self.nodes[owner].trainable if shared else self.entry.trainable)
+        batched = layer.makes_batch or any(source.batched for source in sources)
         node = Node(
             index=len(self.nodes),
             label=self.entry.name,
@@ -96,8 +98,9 @@ class Builder:
             sources=tuple(source.index for source in sources),
             trainable=trainable,
             active=trainable or any(source.active for source in sources),
+            batched=batched,
             dims=layer.dims(
-                self.spec.batch,
+                self.spec.batch if batched else None,
                 ITEM_BYTES[self.spec.dtype],
                 _subscript(self.number),
                 tuple(_subscript(source.number) for source in sources),

@@ -2,7 +2,8 @@
 
 Conventions shared by every layer:
 
-* ``x`` (B, \\*input) and ``y`` (B, \\*output) carry the batch axis first.
+* ``x`` (B, \\*input) and ``y`` (B, \\*output) carry the batch axis first. A value that is the same for every sample,
+  such as a product of weights alone, has a single one: B is 1 there.
 * A stack of K tangents of an array carries one more axis, last: (B, \\*shape, K). A parameter's tangents, the
   seeds of a forward pass, carry it first: (K, \\*shape).
 * A stack of K cotangents carries its axis first, (K, B, \\*shape), and so do a parameter's gradients, (K, \\*shape),
@@ -65,6 +66,7 @@ class Layer:
             symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
         couples: whether a sample's output depends on other samples of the batch.
+        makes_batch: whether its output has a batch axis even where none of its inputs has one.
         partial: whether the output depends on a part of the input alone; then ``vjp`` fills zeros around that part, and
             ``vjp_more(at, g, out)`` adds to it in a cotangent that is there already.
         unit_axis: the axis of the output, without the batch axis, whose entry k alone sees entry k of a parameter's
@@ -72,6 +74,7 @@ class Layer:
     """
 
     couples: ClassVar[bool] = False
+    makes_batch: ClassVar[bool] = False
     partial: ClassVar[bool] = False
     unit_axis: ClassVar[int] = -1
     in_place: ClassVar[bool] = False
@@ -110,8 +113,12 @@ class Layer:
         """The value of each symbol in this layer's closed forms, but for B, K and i."""
         return {"N": prod(self.output)}
 
-    def dims(self, batch: int, item_bytes: int, out: str, sources: tuple[str, ...]) -> Dims:
-        """Return the symbols' values and names for one place in a network; K, the cotangents pulled at once, is 1."""
+    def dims(self, batch: int | None, item_bytes: int, out: str, sources: tuple[str, ...]) -> Dims:
+        """Return the symbols' values and names for one place in a network.
+
+        B is quiet, and 1, where the value has no batch axis (None); K, the cotangents pulled at once, is 1 and quiet
+        until there are more.
+        """
         sizes = self.sizes
         subscripts = {"out": out, "in": sources[0] if sources else ""}
         names = {symbol: text.format_map(subscripts) for symbol, text in self.symbol_names.items()}
@@ -119,7 +126,8 @@ class Layer:
             names["N"] = f"n{out}"
         if sizes.get("S", 1) > 1:
             names["S"] = f"S{out}"
-        return Dims({**sizes, "B": batch, "K": 1, "i": item_bytes}, {**names, "B": "B"})
+        quiet = {"B": batch or 1, "K": 1, "i": item_bytes}
+        return Dims({**sizes, **quiet}, names if batch is None else {**names, "B": "B"})
 
     def kept(self, batch: int) -> dict[str, Shape]:
         """Return the full shape of each aux, the batch axis first."""

@@ -85,7 +85,9 @@ class Conv2d(Layer):
         transposed = self._weights(at.W).transpose(0, 2, 1)
         pulled, by_group = as_batch(out), self._by_group(as_batch(g))
         if self.windows.trivial:
-            np.matmul(transposed, by_group, out=pulled.reshape(pulled.shape[0], self.groups, -1, prod(pulled.shape[2:])))
+            np.matmul(
+                transposed, by_group, out=pulled.reshape(pulled.shape[0], self.groups, -1, prod(pulled.shape[2:]))
+            )
             return
         columns = np.matmul(transposed, by_group)
         self.windows.scatter(columns.reshape(*pulled.shape[:2], -1, *self.output[1:]), pulled)

@@ -26,6 +26,8 @@ from gradcost.spec.fields import Bool, Choice, Int
 class ZeroState(Layer):
     """y = 0 (B, n): the state before the first step."""
 
+    makes_batch = True
+
     def __init__(self, units: int) -> None:
         """Take the number of units."""
         super().__init__((), (units,))

@@ -10,6 +10,8 @@ from gradcost.units import Shape
 class Variable(Layer):
     """y[b] = X[b], where the whole batch X (B, \\*shape) is a parameter: each entry is a variable of its own."""
 
+    makes_batch = True
+
     def __init__(self, shape: Shape, batch: int) -> None:
         """Take the per-sample shape and the batch."""
         super().__init__((), shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TypeAlias
 
 from gradcost.formula import Dims
@@ -85,7 +86,8 @@ def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, grad
 def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
     """Emit the cotangent of one input from that of the output."""
     source = emitter.graph.nodes[node.sources[index]]
-    pulled = emitter.pulled(cotangent_symbol(source), emitter.shaped(source), cotangent.shape[0])
+    shape = (emitter.graph.batch_of(node), *source.shape)
+    pulled = emitter.pulled(cotangent_symbol(source), shape, cotangent.shape[0])
     if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Join):
@@ -95,7 +97,16 @@ def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer
         emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=(cotangent,))
     else:
         emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled)
-    return pulled
+    return _over_samples(emitter, node, pulled) if node.batched and not source.batched else pulled
+
+
+def _over_samples(emitter: Emitter, node: Node, pulled: Buffer) -> Buffer:
+    """Emit the sum of the samples' cotangents of a value that is one for all of them."""
+    cotangents, batch, *shape = pulled.shape
+    total = emitter.pulled(pulled.symbol, (1, *shape), cotangents)
+    dims = Dims({"B": batch, "N": prod(shape), "K": cotangents}, {"B": "B", "N": f"N{node.number}"})
+    emitter.do(node, "cotangent", Accumulate(), (pulled,), rule="samples", makes=total, dims=dims)
+    return total
 
 
 def cotangent_symbol(node: Node) -> str:
@@ -106,8 +117,8 @@ def cotangent_symbol(node: Node) -> str:
 def _accumulate(emitter: Emitter, node: Node, held: Buffer, more: Buffer) -> Buffer:
     """Emit the sum of two cotangents of a value that several layers read."""
     total = emitter.pulled(held.symbol, held.shape[1:], held.shape[0])
-    batch = emitter.graph.batch
-    dims = Dims({"B": batch, "N": held.elements // batch}, {"B": "B", "N": f"N{node.number}"})
+    batch = emitter.graph.batch_of(node)
+    dims = Dims({"B": batch, "N": prod(node.shape)}, {"B": "B", "N": f"N{node.number}"})
     over = (held, more)
     emitter.do(node, "cotangent", Accumulate(), over, rule="cotangents", makes=total, dims=dims, over=over)
     return total
