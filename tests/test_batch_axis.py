@@ -10,7 +10,7 @@ import pytest
 import gradcost
 from gradcost.execution.execute import Data
 from gradcost.formula import explain
-from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, LayerType, Node, Source, rule
 from gradcost.layers import LAYER_TYPES
 from gradcost.numerics import Array
 from gradcost.schedule.predict import predict
@@ -21,8 +21,10 @@ from reference import FORWARD, gradients
 from test_catalogue import assert_proved
 
 
-class Weight(Layer):
+class Weight(Source):
     """y = W, with no sample in it."""
+
+    parameter_names = ("W",)
 
     def __init__(self, shape: Shape) -> None:
         super().__init__((), shape)

@@ -12,9 +12,10 @@ import gradcost
 from gradcost.counting import CountingArray, Meter
 from gradcost.execution.execute import Data, run_plain
 from gradcost.formula import CATEGORIES
-from gradcost.graph import At, Layer
+from gradcost.graph import At
 from gradcost.schedule.program import Arrays, Buffer, Step
 from gradcost.strategies import STRATEGIES
+from layer_classes import concrete_layers
 from test_catalogue import CASES
 
 SEVERAL = 3
@@ -32,6 +33,12 @@ def network_of(kind: str, shape: list[int], options: dict[str, Any], dtype: str 
         layers.append({"type": kind, **options})
     given = {"shape": shape, "vocabulary": 5} if kind == "embedding" else {"shape": shape}
     return gradcost.load({"batch": 2, "dtype": dtype, "input": given, "layers": layers, "loss": "none"})
+
+
+def by_inputs() -> gradcost.Network:
+    """Return a network whose input is a variable."""
+    layers = [{"name": "y", "type": "dense", "units": 2}]
+    return gradcost.load({"input": {"shape": [3]}, "layers": layers}, outputs="y", wrt="inputs")
 
 
 def pulls(network: gradcost.Network) -> Iterator[tuple[Step, dict[str, Any]]]:
@@ -79,16 +86,12 @@ def test_several_pulls_are_as_many_single_ones(
 
 
 def test_no_pull_is_left_out() -> None:
-    """Every rule that pulls, of every layer of the catalogue, is among those that the test above sees."""
+    """Every rule that pulls, of every class of layers, is among those that the test above sees."""
     seen = {
         (type(step.owner), step.rule)
-        for kind, shape, options in [*EACH, EMBEDDING]
-        for step, _ in pulls(network_of(kind, shape, options))
+        for network in [*(network_of(*case) for case in (*EACH, EMBEDDING)), by_inputs()]
+        for step, _ in pulls(network)
     }
-    rules = {
-        (layer, name)
-        for layer in {owner for owner, _ in seen if issubclass(owner, Layer)}
-        for name in dir(layer)
-        if name.startswith("vjp") and name != "vjp_rule"
-    }
-    assert rules - seen == set()
+    rules = {(layer, name) for layer in concrete_layers() for name in dir(layer) if name.startswith("vjp_")}
+    rules |= {(layer, "vjp") for layer in concrete_layers() if hasattr(layer, "vjp")}
+    assert {(layer, name) for layer, name in rules if name != "vjp_rule"} - seen == set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from gradcost.errors import SpecError, UsageError, nearest
+from gradcost.errors import LayerError, SpecError, UsageError, nearest
 from gradcost.formula import Dims
 from gradcost.graph.graph import Graph, LayerInfo, Node
 from gradcost.graph.layer import Layer, Loss
@@ -80,8 +80,15 @@ class Builder:
         """Add one operation to the spec layer that is being built.
 
         ``share`` names the node whose parameters it uses; the others become attributes of the node.
+
+        Raises:
+            LayerError: the layer has a parameter that its class does not declare.
         """
         assert self.entry is not None
+        undeclared = sorted(layer.parameters.keys() - set(layer.parameter_names))
+        if undeclared:
+            kind = type(layer).__name__
+            raise LayerError(f"layer {kind} has the parameter {undeclared[0]}; name it in {kind}.parameter_names")
         if share is None:
             owner, shared = self._owner(layer)
         else:

@@ -52,6 +52,7 @@ class Scores(Join):
     """
 
     symbol_names = {"H": "h{out}", "m": "q{out}", "n": "k{out}", "d": "d{out}"}
+    pulls = ("vjp_q", "vjp_k")
 
     def __init__(self, q: Shape, k: Shape) -> None:
         """Take the two shapes."""
@@ -85,10 +86,6 @@ class Scores(Join):
         """Add the other's."""
         np.add(out, self._push(at, index, t), out=out)
 
-    def vjp_rule(self, index: int) -> str:
-        """Return the rule that pulls to an input."""
-        return ("vjp_q", "vjp_k")[index]
-
     @rule("x1", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K")
     def vjp_q(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to q: out = g k."""
@@ -107,6 +104,7 @@ class Weighted(Join):
     """
 
     symbol_names = {"H": "h{out}", "m": "q{out}", "n": "k{out}", "d": "d{out}"}
+    pulls = ("vjp_p", "vjp_v")
 
     def __init__(self, p: Shape, v: Shape) -> None:
         """Take the two shapes."""
@@ -139,10 +137,6 @@ class Weighted(Join):
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other's."""
         np.add(out, self._push(at, index, t), out=out)
-
-    def vjp_rule(self, index: int) -> str:
-        """Return the rule that pulls to an input."""
-        return ("vjp_p", "vjp_v")[index]
 
     @rule("x1", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K")
     def vjp_p(self, at: At, index: int, g: Array, out: Array) -> None:

@@ -10,11 +10,12 @@ from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
 
-class ChannelNorm(Layer):
+class ChannelNorm(Layer, abstract=True):
     """y[b,c,..] = gamma[c] xhat[b,c,..] + beta[c]. Symbols: c channels (as n), s positions, N = c s."""
 
     symbol_names = {"N": "N{out}", "n": "c{out}", "s": "s{out}"}
     unit_axis = 0
+    parameter_names = ("gamma", "beta")
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends, channels first."""
@@ -55,7 +56,7 @@ class ChannelNorm(Layer):
         return np.broadcast_to(at.one, shape)
 
 
-class StandardisedChannels(ChannelNorm):
+class StandardisedChannels(ChannelNorm, abstract=True):
     """xhat = (x - mean) rstd over the values themselves; a subclass says over which.
 
     Kept for the derivative: xhat and rstd. Symbols besides: R means, over all of a batch.

@@ -24,6 +24,7 @@ class Conv2d(Layer):
 
     symbol_names = {"n": "c{out}", "m": "m{out}", "s": "s{out}", "d": "d{out}", "q": "q{out}"}
     unit_axis = 0
+    parameter_names = ("W", "b")
 
     def __init__(self, shape: Shape, filters: int, windows: Windows, groups: int, bias: bool) -> None:
         """Take the input's shape (C, H, W), the output channels, the windows, the groups and the bias."""

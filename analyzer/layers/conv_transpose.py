@@ -35,6 +35,7 @@ class ConvTranspose2d(Layer):
         "N": "N{out}",
     }
     unit_axis = 0
+    parameter_names = ("W", "b")
 
     def __init__(self, shape: Shape, filters: int, windows: Windows, groups: int, bias: bool) -> None:
         """Take the input's shape (C, H, W), the output channels, the windows, the groups and the bias."""

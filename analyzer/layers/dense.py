@@ -19,6 +19,7 @@ class Dense(Layer):
     """
 
     symbol_names = {"n": "n{out}", "m": "n{in}"}
+    parameter_names = ("W", "b")
 
     def __init__(self, shape: Shape, units: int, bias: bool) -> None:
         """Take the input's shape, the number of units, and whether there is a bias."""

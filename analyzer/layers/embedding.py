@@ -5,19 +5,20 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, LayerType, Node, Source, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Int
 from gradcost.units import Shape
 
 
-class Embedding(Layer):
+class Embedding(Source):
     """y[b,s] = W[x[b,s]], for tokens x (B, S..) below v, W (v, n). A lookup is no arithmetic; its gradient is a sum.
 
     Symbols: n units, v tokens in the vocabulary (as m: what a unit's row of the Jacobian is long), S positions.
     """
 
     symbol_names = {"n": "n{out}", "m": "v{out}"}
+    parameter_names = ("W",)
 
     def __init__(self, shape: Shape, vocabulary: int, units: int) -> None:
         """Take the shape of the tokens, how many there are, and the units of each."""

@@ -12,13 +12,14 @@ from gradcost.spec.fields import Float
 from gradcost.units import Shape
 
 
-class Norm(Layer):
+class Norm(Layer, abstract=True):
     """What norms over the last axis share: y = gamma * xhat (+ ...), for x (B, S.., n) and gamma (n,).
 
     Kept for the derivative: xhat, and the factor rstd that made it.
     """
 
     symbol_names = {"n": "n{out}"}
+    parameter_names = ("gamma",)
 
     def __init__(self, shape: Shape, eps: float) -> None:
         """Take the shape of both ends and what keeps the root away from zero."""
@@ -54,6 +55,8 @@ class LayerNorm(Norm):
 
     Over the last axis of x (B, S.., n); gamma and beta are (n,). Kept for the derivative: xhat and rstd.
     """
+
+    parameter_names = ("gamma", "beta")
 
     def __init__(self, shape: Shape, eps: float) -> None:
         """Take the shape of both ends and what keeps the root away from zero."""

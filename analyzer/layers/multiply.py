@@ -50,6 +50,7 @@ class Gate(Join):
     """
 
     symbol_names = {"n": "c{out}", "s": "s{out}"}
+    pulls = ("vjp_value", "vjp_gate")
 
     def __init__(self, shape: Shape, gate: Shape) -> None:
         """Take the two shapes."""
@@ -87,10 +88,6 @@ class Gate(Join):
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other's."""
         np.add(out, self._push(at, index, t, None), out=out)
-
-    def vjp_rule(self, index: int) -> str:
-        """Return the rule that pulls to an input."""
-        return ("vjp_value", "vjp_gate")[index]
 
     @rule("x1", products="B*n*s*K")
     def vjp_value(self, at: At, index: int, g: Array, out: Array) -> None:

@@ -15,7 +15,7 @@ from gradcost.spec.fields import Padding, Pair
 from gradcost.units import Shape
 
 
-class _Pool(Layer):
+class _Pool(Layer, abstract=True):
     """Symbols: N elements of an output sample, k of a window, P of a padded input sample (0: no padding)."""
 
     symbol_names = {"N": "N{out}", "k": "k{out}"}

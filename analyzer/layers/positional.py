@@ -13,6 +13,7 @@ class Positional(Layer):
     """y[b] = x[b] + P, for x (B, \\*shape) and P of that shape. Symbols: N elements of a sample."""
 
     in_place = True
+    parameter_names = ("P",)
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
@@ -65,6 +66,7 @@ class ClassToken(Layer):
     """
 
     symbol_names = {"n": "n{out}"}
+    parameter_names = ("c",)
 
     def __init__(self, shape: Shape) -> None:
         """Take the input's shape (S, n)."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from gradcost.graph import At, Draws, Layer, rule
+from gradcost.graph import At, Draws, Source, rule
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
 
-class Variable(Layer):
+class Variable(Source):
     """y[b] = X[b], where the whole batch X (B, \\*shape) is a parameter: each entry is a variable of its own."""
 
     makes_batch = True
+    parameter_names = ("X",)
 
     def __init__(self, shape: Shape, batch: int) -> None:
         """Take the per-sample shape and the batch."""
