@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_losses_owe_rules_too(loss: Any, rule: str) -> None:
 
 def test_a_parameter_that_is_not_declared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Undeclared(Dense):
-        parameter_names = ("W",)
+        parameter_names: ClassVar[tuple[str, ...]] = ("W",)
 
     def build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
         return builder.add(Undeclared(sources[0].shape, 2, True), *sources)

@@ -53,10 +53,10 @@ class Layer:
     ``derivative`` filled), ``one`` (a single 1.0), and the layer's parameters, aux and constants by their names.
 
     A subclass that is no ``abstract`` base defines what it ``owes``, or is refused at once: ``primal(at, out)`` and, for
-    its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each parameter P, ``vjp_P(at, g, out)`` (the gradient), ``jvp_P(at, v, out)`` (adds the tangent to ``out``) and the
-    compact Jacobian (see ``Carried`` in the forward strategies), by ``birth_P(at, shape)``, which returns a view, or by
-    ``fill_birth_P(at, out)``. It may define ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed
-    without first making it dense.
+    its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each parameter P, ``vjp_P(at, g, out)`` (its
+    gradients), ``jvp_P(at, v, out)`` (adds the tangents to ``out``) and the compact Jacobian (see ``Carried`` in the
+    forward strategies), by ``birth_P(at, shape)``, which returns a view, or by ``fill_birth_P(at, out)``. It may define
+    ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense.
 
     Attributes:
         parameter_names: the parameters that its instances may have.

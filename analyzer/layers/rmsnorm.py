@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcost.graph import At, Builder, Draws, LayerType, Node, rule
-from gradcost.layers.layernorm import Norm
+from gradcost.graph import At, Builder, LayerType, Node, rule
+from gradcost.layers.norm import Norm
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Float
+from gradcost.units import Shape
 
 
 class RmsNorm(Norm):
@@ -16,9 +17,11 @@ class RmsNorm(Norm):
     Over the last axis of x (B, S.., n); gamma is (n,). Kept for the derivative: xhat and rstd.
     """
 
-    def initial(self, name: str, draws: Draws) -> Array:
-        """Draw gamma about 1."""
-        return draws.normal(self.parameters[name], 0.1, 1.0)
+    def __init__(self, shape: Shape, eps: float) -> None:
+        """Take the shape of both ends and what keeps the root away from zero."""
+        super().__init__((shape,), shape)
+        self.eps = eps
+        self.aux = {"xhat": shape, "rstd": (*shape[:-1], 1)}
 
     @rule(
         "x",
