@@ -98,7 +98,7 @@ def _tensors(to: Console, name: str, strategy: StrategyReport, analysis: Analysi
     if made > TENSOR_ROWS:
         say(to, f"The largest of {made:,} (--json has them all):")
         for row, buffer in largest(analysis.predictions[name], LARGEST):
-            shape = format_shape(buffer.shape)
+            shape = format_shape(buffer.shown)
             say(to, f"  {buffer.name}  {shape}, {format_bytes(buffer.bytes)}, at {row.label}, {row.phase}")
         return
     columns = ("layer", "phase", "tensor", "shape", "elements", "memory")

@@ -42,10 +42,10 @@ class Data:
             for name in node.layer.parameters:
                 if name not in node.shared:
                     self._keep(("parameter", node.index, name), node.layer.initial(name, draws))
-            for name, shape in node.layer.fixed(graph.batch).items():
+            for name, shape in node.layer.fixed(graph.batch_of(node)).items():
                 self._keep(("constant", node.index, name), node.layer.constant(name, shape, draws))
         if graph.loss.needs_target:
-            self._keep(("target",), graph.loss.target(graph.batch, draws))
+            self._keep(("target",), graph.loss.target(graph.batch_of(graph.output), draws))
 
     def of(self, buffer: Buffer) -> Array | None:
         """Return the values that a buffer starts with; None for one that starts empty.
@@ -189,7 +189,9 @@ def _run(
                     progress()
     if plan.flat_gradient is not None:
         return _split(held[("gradient",)], data.graph)
-    return made
+    if data.graph.jacobian:
+        return made
+    return {key: values.reshape(data.graph.trained[key]) for key, values in made.items()}
 
 
 def _do(step: Step, arrays: Arrays, turn: int, empty: Callable[[Buffer], Any], watch: Watch | None) -> None:

@@ -65,7 +65,7 @@ class LeakyRelu(Elementwise):
         super().__init__(shape)
         self.negative_slope = negative_slope
 
-    @rule("x", comparisons="B*N", products="B*N", workspace="B*N")
+    @rule("x", comparisons="B*N", products="B*N", workspace="i*B*N")
     def primal(self, at: At, out: Array) -> None:
         """Fill out."""
         leak = np.multiply(at.x, self.negative_slope)
@@ -90,7 +90,7 @@ class Gelu(Elementwise):
         _normal_cdf(at.x, out)
         np.multiply(out, at.x, out=out)
 
-    @rule("x", special="2*B*N", products="6*B*N", additions="2*B*N", workspace="B*N")
+    @rule("x", special="2*B*N", products="6*B*N", additions="2*B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out = Phi(x) + x phi(x), with phi the normal density."""
         density = np.multiply(at.x, at.x)
@@ -113,7 +113,7 @@ class Silu(Elementwise):
         _sigmoid(at.x, out)
         np.multiply(out, at.x, out=out)
 
-    @rule("x", special="B*N", additions="4*B*N", divisions="B*N", products="2*B*N", workspace="B*N")
+    @rule("x", special="B*N", additions="4*B*N", divisions="B*N", products="2*B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out = s (1 + x (1 - s)), with s = sigmoid(x)."""
         _sigmoid(at.x, out)
@@ -126,7 +126,7 @@ class Silu(Elementwise):
 class Softplus(Elementwise):
     """y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); d = 1 - exp(-y)."""
 
-    @rule("x", special="2*B*N", additions="2*B*N", comparisons="2*B*N", workspace="B*N")
+    @rule("x", special="2*B*N", additions="2*B*N", comparisons="2*B*N", workspace="i*B*N")
     def primal(self, at: At, out: Array) -> None:
         """Fill out."""
         tail = np.absolute(at.x)
@@ -153,7 +153,7 @@ class Relu6(Elementwise):
         np.maximum(at.x, 0.0, out=out)
         np.minimum(out, 6.0, out=out)
 
-    @rule("y", comparisons="2*B*N", products="B*N", workspace="B*N")
+    @rule("y", comparisons="2*B*N", products="B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out with 0 and 1."""
         _between(at.y, 0.0, 6.0, out)
@@ -167,7 +167,7 @@ class HardSigmoid(Elementwise):
         """Fill out."""
         _hard_sigmoid(at.x, out)
 
-    @rule("y", comparisons="2*B*N", products="B*N", divisions="B*N", workspace="B*N")
+    @rule("y", comparisons="2*B*N", products="B*N", divisions="B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out."""
         _between(at.y, 0.0, 1.0, out)
@@ -185,7 +185,7 @@ class HardSwish(Elementwise):
         _hard_sigmoid(at.x, out)
         np.multiply(out, at.x, out=out)
 
-    @rule("x", additions="2*B*N", comparisons="4*B*N", divisions="2*B*N", products="2*B*N", workspace="2*B*N")
+    @rule("x", additions="2*B*N", comparisons="4*B*N", divisions="2*B*N", products="2*B*N", workspace="2*i*B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out."""
         slope = np.empty_like(out)

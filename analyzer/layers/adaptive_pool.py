@@ -58,14 +58,14 @@ class AdaptiveAvgPool(Layer):
         """Push tangents: the same means."""
         self._mean(t, out)
 
-    @rule(additions="B*C*A", divisions="B*N", workspace="B*C")
+    @rule(additions="B*C*A*K", divisions="B*N*K", workspace="i*B*C*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: an equal share to each element of the window."""
+        """Pull cotangents: an equal share to each element of the window."""
         out[...] = 0.0
         for (i, j), (rows, cols), size in self._windows():
-            share = np.divide(g[:, :, i, j], size)
-            part = out[:, :, rows, cols]
-            np.add(part, share[:, :, None, None], out=part)
+            share = np.divide(g[..., i, j], size)
+            part = out[..., rows, cols]
+            np.add(part, share[..., None, None], out=part)
             del share
 
 

@@ -45,11 +45,11 @@ class Mean(Layer):
         """Push tangents: the same means."""
         self._sum(t, out)
 
-    @rule(divisions="B*N", workspace="B*N")
+    @rule(divisions="B*N*K", workspace="i*B*N*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: an equal share to each element."""
+        """Pull cotangents: an equal share to each element."""
         share = np.divide(g, self.count)
-        lead, trail = prod(g.shape[: self.low + 1]), prod(g.shape[self.low + 1 :])
+        lead, trail = prod(g.shape[: self.low + 2]), prod(g.shape[self.low + 2 :])
         np.copyto(out.reshape(lead, self.count, trail), share.reshape(lead, 1, trail))
 
 

@@ -30,8 +30,8 @@ class Permute(Layer):
 
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Copy the cotangent back."""
-        np.copyto(out, g.transpose(0, *(self.order.index(axis) + 1 for axis in range(len(self.order)))))
+        """Copy the cotangents back."""
+        np.copyto(out, g.transpose(0, 1, *(self.order.index(axis) + 2 for axis in range(len(self.order)))))
 
 
 class Slice(Layer):
@@ -56,14 +56,14 @@ class Slice(Layer):
 
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Put the cotangent in its place, among zeros."""
+        """Put the cotangents in their place, among zeros."""
         out[...] = 0.0
-        np.copyto(out[self.where], g)
+        np.copyto(out[:, *self.where], g)
 
-    @rule(additions="B*N")
+    @rule(additions="B*N*K")
     def vjp_more(self, at: At, g: Array, out: Array) -> None:
-        """Add the cotangent in its place, to those of other parts."""
-        part = out[self.where]
+        """Add the cotangents in their place, to those of other parts."""
+        part = out[:, *self.where]
         np.add(part, g, out=part)
 
 

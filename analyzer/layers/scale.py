@@ -30,9 +30,9 @@ class Scale(Layer):
         """Push tangents."""
         np.multiply(t, self.factor, out=out)
 
-    @rule(products="B*N")
+    @rule(products="B*N*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent."""
+        """Pull cotangents."""
         np.multiply(g, self.factor, out=out)
 
 

@@ -58,7 +58,7 @@ def _made(step: Step) -> Iterator[Tensor]:
     columns = buffer.columns
     own = 0 if step.view_of is not None else buffer.bytes
     if columns is None or len(columns) > LISTED_BIRTHS:
-        yield Tensor(buffer.name, buffer.shape, buffer.dtype, buffer.elements, own)
+        yield Tensor(buffer.name, buffer.shown, buffer.dtype, buffer.elements, own)
         return
     stem = buffer.symbol.removesuffix("*")
     for birth, _ in columns:
