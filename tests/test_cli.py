@@ -213,7 +213,7 @@ def test_an_existing_file_keeps_its_mode_and_is_replaced_whole(net: str, tmp_pat
     target.chmod(0o640)
     assert run("analyze", net, "-q", "--json", str(target)).returncode == 0
     assert target.stat().st_mode & 0o777 == 0o640
-    assert json.loads(target.read_text())["schema_version"] == "1.0"
+    assert json.loads(target.read_text())["schema_version"] == "2.0"
 
 
 def test_configs_and_schema_and_version() -> None:
