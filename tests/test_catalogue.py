@@ -164,7 +164,7 @@ def assert_proved(
         for options in variants(name, chunks):
             plan = strategy.plan(network, options)
             prediction, measurement = predict(plan), measure(plan, data)
-            wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
+            wrong = list(compare_figures(name, prediction, measurement))
             assert not wrong, "\n".join(map(str, wrong))
             assert measurement.identical
             wanted = expected if strategy.exact else estimate(plan, data, expected)

@@ -175,9 +175,7 @@ def test_csv_has_every_figure_exactly() -> None:
     for row in rows:
         strategy = report.strategies[row["strategy"]]
         assert strategy.measured is not None
-        assert {key: int(row[f"predicted_{key}"]) for key in strategy.predicted.to_dict()} == (
-            strategy.predicted.to_dict()
-        )
+        assert {key: int(row[f"predicted_{key}"]) for key in dict(strategy.predicted)} == (dict(strategy.predicted))
         assert float(row["measured_seconds"]) == strategy.measured.seconds
 
 

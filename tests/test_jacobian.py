@@ -51,7 +51,7 @@ def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
         for chunk in chunks if name == "forward_jvp" else (1,):
             plan = STRATEGIES[name].plan(network, Options(chunk=chunk))
             prediction, measurement = predict(plan), measure(plan, data)
-            wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
+            wrong = list(compare_figures(name, prediction, measurement))
             assert not wrong, "\n".join(map(str, wrong))
             assert measurement.identical
             for key, values in expected.items():

@@ -24,7 +24,7 @@ def prove(network: gradcost.Network, chunk: int = 1) -> None:
         for options in variants(name, (chunk,)):
             plan = strategy.plan(network, options)
             prediction, measurement = predict(plan), measure(plan, data)
-            wrong = list(compare_figures(name, prediction, measurement, network.item_bytes))
+            wrong = list(compare_figures(name, prediction, measurement))
             assert not wrong, "\n".join(map(str, wrong))
             assert measurement.counts == prediction.counts
             assert measurement.identical, f"{name}: counting changed a bit"

@@ -10,10 +10,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from gradcost.execution.timeline import Timeline
 from gradcost.grids import Axis, paths
 from gradcost.grids.grid import value_at
 from gradcost.grids.run import Settings, read_tree, sweep
-from gradcost.report import Report, StrategyReport
+from gradcost.report import Analysis
 from gradcost.units import Shape
 
 SHOWN_STEPS = 480  # of a longer schedule, it is divided into as many parts, and the highest step of each is shown
@@ -82,9 +83,8 @@ class GrowthFigure:
     curves: tuple[Curve, ...]
 
 
-def memory_figure(name: str, strategy: StrategyReport) -> MemoryFigure:
+def memory_figure(name: str, line: Timeline) -> MemoryFigure:
     """Return the memory of one pass; of a long schedule, the highest step of each of many equal parts."""
-    line = strategy.timeline
     total = len(line.moments)
     parts = min(total, SHOWN_STEPS)
     shown = [
@@ -120,12 +120,11 @@ def _rest(bands: Sequence[Band], instants: int) -> dict[str, tuple[int, ...]]:
     return {kind: tuple(accumulate(change[:-1])) for kind, change in changes.items()}
 
 
-def growth_axes(source: str | Path | Mapping[str, Any], report: Report) -> list[Axis]:
+def growth_axes(source: str | Path | Mapping[str, Any], analysis: Analysis) -> list[Axis]:
     """Return axes for growth plots, as many as are predicted in seconds: the batch, and sizes about what they are."""
     tree = read_tree(source)
-    left = GROWTH_STEPS // sum(
-        len(segment.program.steps) for strategy in report.strategies.values() for segment in strategy.plan.segments
-    )
+    segments = (segment for plan in analysis.plans.values() for segment in plan.segments)
+    left = GROWTH_STEPS // sum(len(segment.program.steps) for segment in segments)
     found = []
     for path in paths(source)[:SHOWN_AXES]:
         values: tuple[int, ...]

@@ -161,7 +161,7 @@ def build_graph(
     layer's output is differentiated, what it does not depend on is left out.
 
     Raises:
-        SpecError: an unknown type or option, shapes that do not fit, or nothing to train.
+        SpecError: an unknown type or option, or shapes that do not fit.
         UsageError: what is differentiated, or what by, is not there.
     """
     _check_target(spec)
@@ -199,8 +199,6 @@ def build_graph(
     )
     if not graph.trained and spec.wrt != "params":
         raise UsageError(f"wrt {spec.wrt!r}: nothing in it is trainable, or {spec.outputs!r} does not depend on it")
-    if not graph.trained:
-        raise SpecError(spec.where, "no parameter is trainable, so there is no gradient; add or unfreeze a layer")
     return graph
 
 

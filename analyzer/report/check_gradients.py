@@ -47,7 +47,7 @@ def judge(
                 plan.note += "; {:.4g} times measured over {} runs".format(*variance)
     for name, error in errors.items():
         if _broken(error):
-            wrong.append(Mismatch(name, "", "", "gradient", limit, math.nan))
+            wrong.append(Mismatch(name, "", "", "gradient", limit, None))
     return {name: None if _broken(error) else error for name, error in errors.items()}, wrong
 
 

@@ -34,9 +34,7 @@ class Tolerance:
         return cls(root, 100 * root)
 
 
-def compare_figures(
-    strategy: str, prediction: Prediction, measurement: Measurement, item_bytes: int
-) -> Iterator[Mismatch]:
+def compare_figures(strategy: str, prediction: Prediction, measurement: Measurement) -> Iterator[Mismatch]:
     """Yield every count, by layer and phase, and the peak, where prediction and measurement differ."""
     for key, row in prediction.rows.items():
         predicted, measured = row.counts, measurement.rows.get(key, Counts())
