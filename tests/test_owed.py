@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -11,6 +11,8 @@ from gradcost.errors import LayerError
 from gradcost.graph import Builder, Layer, LayerType, Node
 from gradcost.layers import LAYER_TYPES, LOSSES
 from gradcost.layers.dense import Dense
+from gradcost.layers.scale import Scale
+from gradcost.units import Shape
 from layer_classes import concrete_layers
 
 OWED = sorted(
@@ -57,11 +59,13 @@ def test_losses_owe_rules_too(loss: Any, rule: str) -> None:
 
 
 def test_a_parameter_that_is_not_declared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Undeclared(Dense):
-        parameter_names: ClassVar[tuple[str, ...]] = ("W",)
+    class Undeclared(Scale):
+        def __init__(self, shape: Shape) -> None:
+            super().__init__(shape, 2.0)
+            self.parameters = {"b": shape}
 
     def build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
-        return builder.add(Undeclared(sources[0].shape, 2, True), *sources)
+        return builder.add(Undeclared(sources[0].shape), *sources)
 
     monkeypatch.setitem(LAYER_TYPES, "undeclared", LayerType("undeclared", {}, build))
     with pytest.raises(LayerError, match=r"layer Undeclared has the parameter b; name it in Undeclared\.parameter"):

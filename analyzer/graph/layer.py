@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gradcost.formula import Dims
 from gradcost.graph.draws import Draws
 from gradcost.graph.owed import refuse_incomplete
-from gradcost.graph.rule import rule
+from gradcost.graph.rule import priced_as, rule
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
@@ -39,6 +39,11 @@ class At:
         """Keep the arrays under their names."""
         self.__dict__.update(arrays)
 
+    def __getitem__(self, name: str) -> Array:
+        """Return the array of a name that is made up, such as that of each input in turn: ``at["x0"]``."""
+        found: Array = getattr(self, name)
+        return found
+
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Array:
@@ -52,8 +57,8 @@ class Layer:
     one it is called for), ``y``, ``d`` (what the layer's
     ``derivative`` filled), ``one`` (a single 1.0), and the layer's parameters, aux and constants by their names.
 
-    A subclass that is no ``abstract`` base defines what it ``owes``, or is refused at once: ``primal(at, out)`` and, for
-    its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each parameter P, ``vjp_P(at, g, out)`` (its
+    A subclass that is no ``abstract`` base defines what it ``owes``, or is refused at once: ``primal(at, out)`` and,
+    for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each parameter P, ``vjp_P(at, g, out)`` (its
     gradients), ``jvp_P(at, v, out)`` (adds the tangents to ``out``) and the compact Jacobian (see ``Carried`` in the
     forward strategies), by ``birth_P(at, shape)``, which returns a view, or by ``fill_birth_P(at, out)``. It may define
     ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense.
@@ -173,6 +178,23 @@ class Source(Layer, abstract=True):
     def owes(cls) -> tuple[str, ...]:
         """Return the primal alone."""
         return ("primal",)
+
+
+class Linear(Layer, abstract=True):
+    """A layer that is linear in its input: y = A x.
+
+    Its ``primal`` holds for x (B, \\*input, ...) with any axes behind, and its closed form has K, which is 1 there: the
+    jvp is the same on K columns.
+    """
+
+    @priced_as("primal")
+    def jvp(self, at: At, t: Array, out: Array) -> None:
+        """Push tangents: out = A t."""
+        self.primal(At({"x": t}), out)
+
+    def primal(self, at: At, out: Array) -> None:
+        """Fill out = A x."""
+        raise NotImplementedError
 
 
 class Elementwise(Layer, abstract=True):

@@ -10,7 +10,7 @@ from gradcost.graph.rule import Rule
 
 def has_rule(cls: type, name: str) -> bool:
     """Whether a class has a method of that name, with its closed form."""
-    return isinstance(getattr(getattr(cls, name, None), "rule", None), Rule)
+    return isinstance(getattr(getattr(cls, name, None), "rule", None), Rule | str)
 
 
 def refuse_incomplete(kind: str, cls: type, owed: Iterable[str]) -> None:

@@ -33,7 +33,6 @@ class Tanh(Elementwise):
 
     @rule("x", special="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.tanh(at.x, out=out)
 
     @rule("y", says="1 - {y}^2", products="B*N", additions="B*N")
@@ -48,7 +47,6 @@ class Relu(Elementwise):
 
     @rule("x", says="max({x}, 0)", comparisons="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.maximum(at.x, 0.0, out=out)
 
     @rule("y", says="1 where {y} > 0, else 0", comparisons="B*N")
@@ -67,7 +65,6 @@ class LeakyRelu(Elementwise):
 
     @rule("x", comparisons="B*N", products="B*N", workspace="i*B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         leak = np.multiply(at.x, self.negative_slope)
         np.maximum(at.x, leak, out=out)
 
@@ -128,7 +125,6 @@ class Softplus(Elementwise):
 
     @rule("x", special="2*B*N", additions="2*B*N", comparisons="2*B*N", workspace="i*B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         tail = np.absolute(at.x)
         np.negative(tail, out=tail)
         np.exp(tail, out=tail)
@@ -149,7 +145,6 @@ class Relu6(Elementwise):
 
     @rule("x", comparisons="2*B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.maximum(at.x, 0.0, out=out)
         np.minimum(out, 6.0, out=out)
 
@@ -164,12 +159,10 @@ class HardSigmoid(Elementwise):
 
     @rule("x", additions="B*N", comparisons="2*B*N", divisions="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         _hard_sigmoid(at.x, out)
 
     @rule("y", comparisons="2*B*N", products="B*N", divisions="B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
-        """Fill out."""
         _between(at.y, 0.0, 1.0, out)
         np.divide(out, 6.0, out=out)
 
@@ -187,7 +180,6 @@ class HardSwish(Elementwise):
 
     @rule("x", additions="2*B*N", comparisons="4*B*N", divisions="2*B*N", products="2*B*N", workspace="2*i*B*N")
     def derivative(self, at: At, out: Array) -> None:
-        """Fill out."""
         slope = np.empty_like(out)
         _between(at.x, -3.0, 3.0, slope)
         np.multiply(slope, at.x, out=slope)

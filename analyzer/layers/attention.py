@@ -40,7 +40,6 @@ class CausalSoftmax(Softmax):
         workspace="i*B*S",
     )
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.add(at.x, at.mask, out=out)
         softmax(out, out)
 
@@ -60,7 +59,6 @@ class Scores(Join):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         q, k = self.inputs
         return {"H": prod(q[:-2]), "m": q[-2], "n": k[-2], "d": q[-1]}
 
@@ -112,7 +110,6 @@ class Weighted(Join):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         p, v = self.inputs
         return {"H": prod(p[:-2]), "m": p[-2], "n": p[-1], "d": v[-1]}
 

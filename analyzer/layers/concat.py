@@ -31,7 +31,7 @@ class Concat(Join):
     def primal(self, at: At, out: Array) -> None:
         """Copy the inputs into their places."""
         for index in range(len(self.inputs)):
-            np.copyto(self._part(out, index), at.__dict__[f"x{index}"])
+            np.copyto(self._part(out, index), at[f"x{index}"])
 
     @rule()
     def jvp_first(self, at: At, index: int, t: Array, out: Array) -> None:

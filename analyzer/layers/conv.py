@@ -36,7 +36,6 @@ class Conv2d(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         channels, windows = self.inputs[0][0], self.windows
         n, m, s = self.output[0], prod(self.parameters["W"][1:]), prod(self.output[1:])
         return {
@@ -70,7 +69,6 @@ class Conv2d(Layer):
 
     @rule("x", "W", "b", macs="B*n*s*m", additions="B*n*s*(m-1) + h*B*n*s", workspace="i*(B*P + B*Q)")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.matmul(self._weights(at.W), self._columns(at.x), out=self._by_group(out))
         if "b" in self.parameters:
             np.add(out, at.b[:, None, None], out=out)

@@ -47,7 +47,6 @@ class ConvTranspose2d(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         channels, s = self.inputs[0][0], prod(self.inputs[0][1:])
         n, kernel = self.output[0], prod(self.parameters["W"][2:])
         c = channels // self.groups
@@ -102,7 +101,6 @@ class ConvTranspose2d(Layer):
 
     @rule("x", "W", "b", macs="B*s*C*e", additions="B*s*(c-1)*q + B*Q + h*B*N", workspace="i*(B*P + B*Q)")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         self._spread(at.x, at.W, out)
         if "b" in self.parameters:
             np.add(out, at.b[:, None, None], out=out)

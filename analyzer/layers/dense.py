@@ -28,7 +28,6 @@ class Dense(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         shape = self.inputs[0]
         return {"n": self.output[-1], "m": shape[-1], "S": prod(shape[:-1]), "h": int("b" in self.parameters)}
 

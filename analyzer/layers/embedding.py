@@ -28,7 +28,6 @@ class Embedding(Source):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         v, n = self.parameters["W"]
         return {"n": n, "m": v, "S": prod(self.output[:-1])}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, LayerType, Linear, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Int, Order
 from gradcost.units import Shape
 
 
-class Permute(Layer):
+class Permute(Linear):
     """y = x with its axes in another order, counted without the batch axis: output axis i is input axis order[i]."""
 
     def __init__(self, shape: Shape, order: tuple[int, ...]) -> None:
@@ -20,13 +20,8 @@ class Permute(Layer):
 
     @rule("x")
     def primal(self, at: At, out: Array) -> None:
-        """Copy."""
-        np.copyto(out, at.x.transpose(0, *(axis + 1 for axis in self.order)))
-
-    @rule()
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Copy the tangents."""
-        np.copyto(out, t.transpose(0, *(axis + 1 for axis in self.order), len(self.order) + 1))
+        behind = range(len(self.order) + 1, len(out.shape))
+        np.copyto(out, at.x.transpose(0, *(axis + 1 for axis in self.order), *behind))
 
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
@@ -34,7 +29,7 @@ class Permute(Layer):
         np.copyto(out, g.transpose(0, 1, *(self.order.index(axis) + 2 for axis in range(len(self.order)))))
 
 
-class Slice(Layer):
+class Slice(Linear):
     """y = the part of x from ``start`` to before ``stop`` along an axis, counted without the batch axis."""
 
     partial = True
@@ -48,11 +43,6 @@ class Slice(Layer):
     def primal(self, at: At, out: Array) -> None:
         """Copy the part."""
         np.copyto(out, at.x[self.where])
-
-    @rule()
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Copy the part of the tangents."""
-        np.copyto(out, t[self.where])
 
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:

@@ -20,7 +20,6 @@ class Multiply(Join):
 
     @rule("x0", "x1", products="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.multiply(at.x0, at.x1, out=out)
 
     @rule("x~", products="B*N*K")
@@ -58,7 +57,6 @@ class Gate(Join):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         n = prod(self.inputs[1])
         return {"n": n, "s": prod(self.output) // n}
 
@@ -70,7 +68,6 @@ class Gate(Join):
 
     @rule("x0", "x1", products="B*n*s")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.multiply(at.x0, self._wide(at.x1), out=out)
 
     def _push(self, at: At, index: int, t: Array, out: Array | None) -> Array:

@@ -1,4 +1,4 @@
-"""What norms share: y = gamma xhat + beta, where xhat is the input with its size, or its mean and variance, taken off."""
+"""What norms share: y = gamma xhat + beta, where xhat is x rid of its size, or of its mean and variance."""
 
 from __future__ import annotations
 

@@ -20,11 +20,10 @@ class PerUnit(Layer, abstract=True):
     def __init__(self, inputs: tuple[Shape, ...], output: Shape) -> None:
         """Fix the per-sample shapes, and those of the parameters."""
         super().__init__(inputs, output)
-        self.parameters = {name: (output[self.unit_axis],) for name in self.parameter_names}
+        self.parameters = dict.fromkeys(self.parameter_names, (output[self.unit_axis],))
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         size, n = prod(self.output), self.output[self.unit_axis]
         return {"N": size, "n": n, "S": size // n}
 

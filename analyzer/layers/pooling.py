@@ -7,7 +7,7 @@ from itertools import repeat
 from math import prod
 from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Layer, LayerType, Linear, Node, rule
 from gradcost.layers.conv import check_windows, spatial
 from gradcost.layers.windows import Windows, as_batch
 from gradcost.numerics import Array, np
@@ -27,7 +27,6 @@ class _Pool(Layer, abstract=True):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         kernel = self.windows.rows.kernel * self.windows.cols.kernel
         return {"N": prod(self.output), "k": kernel, "P": self.inputs[0][0] * self.windows.padded_size}
 
@@ -37,7 +36,6 @@ class MaxPool(_Pool):
 
     @rule("x", comparisons="B*N*(k-1)", workspace="i*B*P")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         first, *others = self.windows.parts(self.windows.pad(at.x, -np.inf))
         np.copyto(out, first)
         for part in others:
@@ -96,31 +94,22 @@ class MaxPool(_Pool):
         np.subtract(free, mask, out=free)
 
 
-class AvgPool(_Pool):
+class AvgPool(Linear, _Pool):
     """y = the mean of each window, padding included."""
 
-    @rule("x", additions="B*N*(k-1)", divisions="B*N", workspace="i*B*P")
+    @rule("x", additions="B*N*(k-1)*K", divisions="B*N*K", workspace="i*B*P*K")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
-        self._mean(at.x, out)
-
-    @rule(additions="B*N*(k-1)*K", divisions="B*N*K", workspace="i*B*P*K")
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Push tangents: the same means."""
-        self._mean(t, out)
+        first, *others = self.windows.parts(self.windows.pad(at.x))
+        np.copyto(out, first)
+        for part in others:
+            np.add(out, part, out=out)
+        np.divide(out, self.sizes["k"], out=out)
 
     @rule(additions="B*N*k*K", divisions="B*N*K", workspace="i*(B*N + B*P)*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull cotangents: an equal share to each element of the window."""
         share = np.divide(g, self.sizes["k"])
         self.windows.add_parts(repeat(as_batch(share), self.sizes["k"]), as_batch(out))
-
-    def _mean(self, x: Array, out: Array) -> None:
-        first, *others = self.windows.parts(self.windows.pad(x))
-        np.copyto(out, first)
-        for part in others:
-            np.add(out, part, out=out)
-        np.divide(out, self.sizes["k"], out=out)
 
 
 def _build(layer: type[_Pool], what: str) -> Any:

@@ -30,7 +30,6 @@ class Positional(Layer):
 
     @rule("x", "P", additions="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.add(at.x, at.P, out=out)
 
     @rule()
@@ -75,7 +74,6 @@ class ClassToken(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         return {"n": self.output[-1]}
 
     def initial(self, name: str, draws: Draws) -> Array:

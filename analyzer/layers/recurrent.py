@@ -79,8 +79,9 @@ class _Steps:
         count, width = source.shape
         state = [self.add(ZeroState(self.units), letter="h") for _ in range(states)]
         rows = []
-        for self.step in range(1, count + 1):
-            part = self.add(Slice(source.shape, 0, self.step - 1, self.step), source)
+        for step in range(1, count + 1):
+            self.step = step
+            part = self.add(Slice(source.shape, 0, step - 1, step), source)
             state = cell(self.add(Reshape(part.shape, (width,)), part, letter="x"), state)
             if sequence:
                 rows.append(self.add(Reshape((self.units,), (1, self.units)), state[0]))

@@ -32,7 +32,6 @@ class Softmax(Layer):
         workspace="i*B*S",
     )
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         softmax(at.x, out)
 
     @rule("y", products="2*B*S*n*K", additions="B*S*(n-1)*K + B*S*n*K", workspace="i*B*S*K")

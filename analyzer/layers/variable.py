@@ -33,7 +33,6 @@ class Variable(Source):
 
     @rule("X")
     def primal(self, at: At, out: Array) -> None:
-        """Copy."""
         np.copyto(out, at.X)
 
     @rule()
