@@ -86,6 +86,8 @@ def analyze(
         from gradcost.cli.render import render
 
         render(report, explain=explain)
+    for note in report.notes:
+        click.echo(f"gradcost: warning: {note}", err=True)
     for mismatch in report.mismatches:
         click.echo(f"gradcost: wrong: {mismatch}", err=True)
     if report.mismatches:

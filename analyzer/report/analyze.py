@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -129,7 +128,7 @@ def analyze(
         work[name] = _predict(graph, name, Options(chunk=chunk, checkpoints=checkpoints, budget=budget))
     allowed = _budget(budget, measure)
     _choose(work, measure, allowed, by_name=strategies is not None)
-    measured, mismatches = _measure(graph, work, seed, progress)
+    measured, mismatches, notes = _measure(graph, work, seed, progress)
     reports = {name: _strategy_report(graph, name, work[name], measured.get(name)) for name in names}
     # Only a budget that the caller set may sway the advice: what is free at this minute is no property of the network.
     recommended = recommend(reports, budget)
@@ -142,6 +141,7 @@ def analyze(
         tuple(mismatches),
         verdict(reports, recommended, budget, target),
         target,
+        notes,
     )
 
 
@@ -191,14 +191,14 @@ def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None,
 
 def _measure(
     graph: Graph, work: Mapping[str, _Work], seed: int, progress: Progress | None
-) -> tuple[dict[str, Measured], list[Mismatch]]:
+) -> tuple[dict[str, Measured], list[Mismatch], tuple[str, ...]]:
     """Run every strategy that was not skipped."""
     chosen = [name for name in work if work[name].skipped is None]
     if not chosen:
-        return {}, []
+        return {}, [], ()
     from gradcost.execution.execute import Data, Measurement, measure
+    from gradcost.report.check_counts import compare_figures
     from gradcost.report.check_gradients import judge
-    from gradcost.report.verify import compare_figures
 
     data = Data(graph, seed)
     found: dict[str, Measurement] = {}
@@ -213,21 +213,21 @@ def _measure(
                 progress(f"measuring {name}", done, passes)
 
         found[name] = measure(item.plan, data, tick)
-        mismatches.extend(compare_figures(name, item.prediction, found[name], graph.item_bytes))
-        if not found[name].identical:
-            mismatches.append(Mismatch(name, "", "", "gradient", 0.0, math.nan))
-    errors, wrong = judge(graph, {name: work[name].plan for name in found}, found, data)
+        mismatches.extend(compare_figures(name, item.prediction, found[name]))
+    judged = judge(graph, {name: work[name].plan for name in found}, found, data)
     measured = {
         name: Measured(
             **asdict(m.counts),
             peak_bytes=m.peak_bytes,
             tracemalloc_peak_bytes=m.tracemalloc_peak_bytes,
             seconds=m.seconds,
-            gradient_max_relative_error=errors.get(name),
+            gradient_max_relative_error=judged.errors.get(name),
         )
         for name, m in found.items()
     }
-    return measured, mismatches + wrong
+    for name, variance in judged.variances.items():
+        work[name].plan.note += "; {:.4g} times measured over {} runs".format(*variance)
+    return measured, [*mismatches, *judged.mismatches], tuple(judged.warnings)
 
 
 def _strategy_report(graph: Graph, name: str, item: _Work, measured: Measured | None) -> StrategyReport:

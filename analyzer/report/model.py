@@ -51,7 +51,8 @@ class Measured(Counts):
         tracemalloc_peak_bytes: what Python's allocator saw, interpreter objects included.
         seconds: wall time on plain numpy arrays.
         gradient_max_relative_error: the largest difference from another exact strategy's gradients, as a share of
-            the largest entry of that tensor; None where no other was measured, or the gradients are not finite.
+            the tensor's largest entry, or of the terms that cancel in it; None where no other was measured, or the
+            gradients are not finite.
     """
 
     peak_bytes: int = 0
@@ -267,18 +268,29 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A figure that proved wrong: what was measured differs from its prediction, or gradients disagree."""
+    """A figure that proved wrong: what was measured differs from its prediction, or gradients disagree.
+
+    Attributes:
+        strategy: whose.
+        layer: where; empty where it is the whole.
+        phase: in which phase, or against which gradient.
+        category: an operation, ``peak_bytes``, ``gradient``, or ``changed_entries`` (of gradients, by counting).
+        predicted: the figure, or the largest error allowed.
+        measured: the figure, or the error; None for a gradient that is not finite.
+    """
 
     strategy: str
     layer: str
     phase: str
     category: str
     predicted: int | float
-    measured: int | float
+    measured: int | float | None
 
     def __str__(self) -> str:
         """Name the place and both figures."""
         place = f"{self.strategy}: {self.layer}, {self.phase}" if self.layer else self.strategy
+        if self.measured is None:
+            return f"{self.strategy}: gradients are not finite, and {self.phase}"
         if self.category == "gradient":
             return f"{place}: gradients differ by {self.measured:.3g}, over the tolerance of {self.predicted:.1g}"
         return f"{place}: {self.category} predicted {self.predicted:,}, measured {self.measured:,}"
@@ -316,6 +328,7 @@ class Report:
         mismatches: empty where everything that was measured proved right.
         verdict: the comparison in one sentence.
         target: what is differentiated by what.
+        notes: warnings of what was measured, in sentences.
     """
 
     gradcost_version: str
@@ -325,6 +338,7 @@ class Report:
     mismatches: tuple[Mismatch, ...]
     verdict: str
     target: Target
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain dicts and lists, in the form of ``gradcost schema``."""
