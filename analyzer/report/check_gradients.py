@@ -56,10 +56,10 @@ class Scale:
         """The largest error that rounding excuses."""
         return ROUNDINGS * self.eps
 
-    def widen(self, moved: Gradients) -> None:
-        """Take note of a run in which every term was moved by an eps."""
-        for key, values in self.exact.items():
-            self.sizes[key] = max(self.sizes[key], _size(moved[key] - values) / self.eps)
+    def widen(self, moved: Gradients, still: Gradients) -> None:
+        """Take note of a run in which every term was moved by an eps, and of what it would be otherwise."""
+        for key in self.sizes:
+            self.sizes[key] = max(self.sizes[key], _size(moved[key] - still[key]) / self.eps)
 
     def errors(self, other: Gradients) -> dict[tuple[int, str], float]:
         """Return each tensor's largest difference as a share of its size; a tensor that is missing counts as zero."""
@@ -73,6 +73,10 @@ class Scale:
         """Return the largest of the errors."""
         return max(self.errors(other).values())
 
+    def near(self, other: Gradients) -> bool:
+        """Whether there is no more between the two than rounding."""
+        return self.error(other) <= self.limit
+
     @property
     def zero(self) -> bool:
         """Whether the whole gradient is zero but for rounding."""
@@ -83,7 +87,7 @@ def judge(graph: Graph, plans: Mapping[str, Plan], found: Mapping[str, Measureme
     """Compare what strategies measured, each with the first whose gradient is exact and finite.
 
     A strategy that is not exact is held against what it ``expects`` to make of an exact gradient, if it says so. Where
-    something looks wrong, the first strategy is run a few times more, to see how far rounding carries.
+    something looks wrong, strategies are run a few times more, to see how far rounding carries.
     """
     why = causes(graph, plans, found, data)
     said = warnings(found, why)
@@ -108,9 +112,10 @@ def judge(graph: Graph, plans: Mapping[str, Plan], found: Mapping[str, Measureme
             label = graph.parameter_label(worst)
             wrong.append(Mismatch(name, label, place, "gradient", scale.limit, each[worst]))
     if reference not in why:
+        exact = [name for name in others if STRATEGIES[name].exact]
         errors |= {name: truth.error(gradients) for name, gradients in others.items()}
-        compared = [error for name, error in errors.items() if error is not None and STRATEGIES[name].exact]
-        errors[reference] = max(compared, default=None)
+        errors |= {name: scales[name].error(others[name]) for name in exact}
+        errors[reference] = max((scales[name].error(others[name]) for name in exact), default=None)
     if truth.zero and not wrong:
         said.append(_nothing_there(graph))
     right = scales.keys() - {mismatch.strategy for mismatch in wrong}
@@ -124,21 +129,28 @@ def _scales(
 ) -> Mapping[str, Scale]:
     """Return what each of the other gradients is held against; none for an estimate that does not say what it expects.
 
-    As long as all of them are near, rounding is not looked into.
+    Rounding is looked into where a gradient is not near at once: that of the reference, then the strategy's own.
     """
-    found = {name: truth for name in others if STRATEGIES[name].exact}
-    for name in others:
+
+    def expected(name: str, exact: Gradients) -> Gradients:
         expects = STRATEGIES[name].expects
-        if expects is not None:
-            found[name] = Scale(expects(plans[name], data, truth.exact), truth.eps)
-    if all(scale.error(others[name]) <= scale.limit for name, scale in found.items()):
-        return found
-    for moved in moved_by_rounding(plans[reference], data):
-        truth.widen(moved)
-        for name, scale in found.items():
-            expects = STRATEGIES[name].expects
-            if expects is not None:
-                scale.widen(expects(plans[name], data, moved))
+        return exact if expects is None else expects(plans[name], data, exact)
+
+    found = {
+        name: Scale(expected(name, truth.exact), truth.eps)
+        for name in others
+        if STRATEGIES[name].exact or STRATEGIES[name].expects is not None
+    }
+    doubtful = [name for name, scale in found.items() if not scale.near(others[name])]
+    if doubtful:
+        for moved in moved_by_rounding(plans[reference], data):
+            truth.widen(moved, truth.exact)
+            for name in doubtful:
+                found[name].widen(expected(name, moved), found[name].exact)
+    for name in doubtful:
+        if not found[name].near(others[name]):
+            for moved in moved_by_rounding(plans[name], data):
+                found[name].widen(moved, others[name])
     return found
 
 
