@@ -67,6 +67,7 @@ def analyze(
 
     from gradcost.cli.progress import Progress
     from gradcost.report import study
+    from gradcost.report.model import WARNING
     from gradcost.strategies import named
 
     gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
@@ -82,6 +83,9 @@ def analyze(
         from gradcost.cli.render import render
 
         render(analysis, layers=layers, tensors=tensors, explain=explain)
+    for note in report.notes:
+        if note.startswith(WARNING):
+            click.echo(f"gradcost: {note[0].lower()}{note[1:]}", err=True)
     for mismatch in report.mismatches:
         click.echo(f"gradcost: wrong: {mismatch}", err=True)
     if report.mismatches:

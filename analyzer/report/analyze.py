@@ -21,6 +21,7 @@ from gradcost.report.facing import facing, sides
 from gradcost.report.figures import RANKING, Measured, Operations, Predicted
 from gradcost.report.model import (
     SCHEMA_VERSION,
+    WARNING,
     Comparison,
     Mismatch,
     NetworkReport,
@@ -155,7 +156,7 @@ def study(
         plan = strategy.plan(graph, asked)
         work[strategy.name] = _Work(strategy, plan, predict(plan))
     _choose(work, measure, _budget(budget, measure), by_name=strategies is not None)
-    measured, mismatches = _measure(graph, work, seed, progress)
+    measured, mismatches, warnings = _measure(graph, work, seed, progress)
     reports = {name: _strategy_report(name, work, measured.get(name)) for name in work}
     primal = reports.pop(PRIMAL.name)
     plans = {name: item.plan for name, item in work.items()}
@@ -178,7 +179,7 @@ def study(
         strategies=reports,
         comparison=_compare(reports, recommended),
         facing=table(sides(graph, names, None if strategies is None else names)),
-        notes=tuple(_notes(graph, reports)),
+        notes=(*(f"{WARNING}{each}" for each in warnings), *_notes(graph, reports)),
         mismatches=tuple(mismatches),
         settings={
             **{name: options.get(name) for name in OPTIONS},
@@ -260,14 +261,14 @@ def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None,
 
 def _measure(
     graph: Graph, work: Mapping[str, _Work], seed: int, progress: Progress | None
-) -> tuple[dict[str, Measured], list[Mismatch]]:
+) -> tuple[dict[str, Measured], list[Mismatch], Sequence[str]]:
     """Run every strategy that was not skipped."""
     chosen = [name for name in work if work[name].skipped is None]
     if not chosen:
-        return {}, []
+        return {}, [], ()
     from gradcost.execution.execute import Data, Measurement, measure
+    from gradcost.report.check_counts import compare_figures
     from gradcost.report.check_gradients import judge
-    from gradcost.report.verify import compare_figures
 
     data = Data(graph, seed)
     found: dict[str, Measurement] = {}
@@ -283,23 +284,22 @@ def _measure(
 
         found[name] = measure(item.plan, data, tick)
         mismatches.extend(compare_figures(name, item.prediction, found[name]))
-        if not found[name].identical:
-            mismatches.append(Mismatch(name, "", "", "gradient", 0.0, None))
     graded = {name: found[name] for name in found if name != PRIMAL.name}
-    errors, wrong = judge(graph, {name: work[name].plan for name in graded}, graded, data)
+    judged = judge(graph, {name: work[name].plan for name in graded}, graded, data)
     measured = {}
     for name, m in found.items():
-        error = errors.get(name)
         measured[name] = Measured(
             {
                 **m.counts.as_dict(),
                 "peak_bytes": m.peak_bytes,
                 "tracemalloc_peak_bytes": m.tracemalloc_peak_bytes,
                 "seconds": m.seconds,
-                "gradient_max_relative_error": None if error is None else finite(error),
+                "gradient_max_relative_error": judged.errors.get(name),
             }
         )
-    return measured, mismatches + wrong
+    for name, variance in judged.variances.items():
+        work[name].plan.note += "; {:.4g} times measured over {} runs".format(*variance)
+    return measured, [*mismatches, *judged.mismatches], judged.warnings
 
 
 def _strategy_report(name: str, work: Mapping[str, _Work], measured: Measured | None) -> StrategyReport:

@@ -213,10 +213,10 @@ class Mismatch:
     Attributes:
         strategy: whose.
         layer: where; empty for the whole strategy.
-        phase: where; or what a gradient was held against.
-        category: a figure's key, or ``gradient``.
-        predicted: the figure, or the largest difference allowed.
-        measured: the figure, or the difference; None where it is not finite.
+        phase: in which phase, or against which gradient.
+        category: a figure's key, ``gradient``, or ``changed_entries`` (of gradients, by counting).
+        predicted: the figure, or the largest error allowed.
+        measured: the figure, or the error; None for a gradient that is not finite.
     """
 
     strategy: str
@@ -229,9 +229,10 @@ class Mismatch:
     def __str__(self) -> str:
         """Name the place and both figures."""
         place = f"{self.strategy}: {self.layer}, {self.phase}" if self.layer else self.strategy
+        if self.measured is None:
+            return f"{self.strategy}: gradients are not finite, and {self.phase}"
         if self.category == "gradient":
-            found = "without end" if self.measured is None else f"by {self.measured:.3g}"
-            return f"{place}: gradients differ {found}, over the tolerance of {self.predicted:.1g}"
+            return f"{place}: gradients differ by {self.measured:.3g}, over the tolerance of {self.predicted:.1g}"
         return f"{place}: {self.category} predicted {self.predicted:,}, measured {self.measured:,}"
 
 
