@@ -67,7 +67,6 @@ def analyze(
 
     from gradcost.cli.progress import Progress
     from gradcost.report import study
-    from gradcost.report.model import WARNING
     from gradcost.strategies import named
 
     gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
@@ -83,9 +82,8 @@ def analyze(
         from gradcost.cli.render import render
 
         render(analysis, layers=layers, tensors=tensors, explain=explain)
-    for note in report.notes:
-        if note.startswith(WARNING):
-            click.echo(f"gradcost: {note[0].lower()}{note[1:]}", err=True)
+    for warning in report.warnings:
+        click.echo(f"gradcost: warning: {warning}", err=True)
     for mismatch in report.mismatches:
         click.echo(f"gradcost: wrong: {mismatch}", err=True)
     if report.mismatches:

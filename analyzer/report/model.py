@@ -305,6 +305,11 @@ class Report:
         """The primal and the strategies, by name."""
         return {PRIMAL: self.primal, **self.strategies}
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that say what may be wrong with the network."""
+        return tuple(note.removeprefix(WARNING) for note in self.notes if note.startswith(WARNING))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain dicts and lists, in the form of ``gradcost schema``."""
         found: dict[str, Any] = plain(self)
