@@ -64,6 +64,7 @@ def analyze(
 
     from gradcost.cli.progress import Progress
     from gradcost.report import analyze as run
+    from gradcost.spec import read_source
 
     gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
     given: dict[str, Any] = {
@@ -78,9 +79,10 @@ def analyze(
     }
     exports = Exports(**targets)
     exports.check()
+    source = read_source(spec)
     with Progress(enabled=not quiet) as progress:
-        report = run(spec, **given, measure=measure, progress=progress.update)
-        made = exports.make(spec, report, given, progress.update)
+        report = run(source, **given, measure=measure, progress=progress.update)
+        made = exports.make(source, report, given, progress.update)
     write(made)
     if not (quiet or exports.stdout_taken):
         from gradcost.cli.render import render

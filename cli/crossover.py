@@ -54,16 +54,18 @@ def crossover(
     from gradcost.grids import crossover as run
     from gradcost.grids import parse_axis, paths
     from gradcost.grids.run import Settings
+    from gradcost.spec import read_source
     from gradcost.units import format_bytes, format_short
 
     settings = Settings(strategies or None, measure, budget, chunk, None, wrt, outputs)
-    axes = [parse_axis(text if "=" in text else f"{text}=1:1024:x2") for text in along or paths(spec)]
+    source = read_source(spec)
+    axes = [parse_axis(text if "=" in text else f"{text}=1:1024:x2") for text in along or paths(source)]
     show = format_bytes if by == "peak_bytes" else format_short
     flips = []
     with Progress() as bar:
         for done, axis in enumerate(axes):
             bar.update(f"along {axis.path}", done, len(axes))
-            flips += run(spec, axis, settings, by=by)
+            flips += run(source, axis, settings, by=by)
     console = Console(highlight=False, markup=False)
     for flip in flips:
         (low, high), (first, second), (here, there) = flip.values, flip.winners, flip.figures

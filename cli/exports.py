@@ -13,6 +13,7 @@ from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
     from gradcost.report import Report
+    from gradcost.spec import Source
 
 Output: TypeAlias = tuple[str, str, str | list[tuple[str, bytes]]]  # option, target, text or files
 C = TypeVar("C", bound=Callable[..., Any])
@@ -76,7 +77,7 @@ class Exports:
         return "-" in (self.json, self.markdown, self.csv)
 
     def make(
-        self, spec: str, report: Report, given: Mapping[str, Any], progress: Callable[[str, int, int], None]
+        self, source: Source, report: Report, given: Mapping[str, Any], progress: Callable[[str, int, int], None]
     ) -> list[Output]:
         """Make everything that was asked for, without writing any of it; ``given`` is what ``analyze`` was told."""
         outputs = list(self._texts(report))
@@ -89,7 +90,7 @@ class Exports:
         from gradcost.grids.run import Settings, read_tree
 
         own = {key: given[key] for key in ("batch", "dtype") if given[key] is not None}
-        tree = at(read_tree(spec), own)
+        tree = at(read_tree(source), own)
         settings = Settings(**{key: value for key, value in given.items() if key not in ("batch", "dtype")})
         axes = [parse_axis(text) for text in self.along] or growth_axes(tree, report)
         growth = growth_figures(tree, axes, settings, progress)

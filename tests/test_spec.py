@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +24,13 @@ from gradcost.cli.main import commands
 from gradcost.configs import names, read
 from gradcost.errors import SpecError
 from gradcost.graph import build_graph
+from gradcost.grids import Axis, sweep
+from gradcost.grids.grid import at
+from gradcost.grids.run import read_tree
 from gradcost.layers import LAYER_TYPES, LOSSES, Variable
-from gradcost.spec.located import MAX_FILE_BYTES, parse_yaml
+from gradcost.spec.located import parse_yaml
 from gradcost.spec.network import _network
+from gradcost.spec.source import MAX_FILE_BYTES, MODELS, read_source
 from networks import networks
 
 HEAD = "input: {shape: [3]}\nlayers:\n"
@@ -213,6 +221,103 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         stream.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(SpecError, match="larger than"):
         gradcost.load(huge)
+
+
+NET = HEAD + LAYER + "loss: mse\n"
+
+
+def with_stdin(monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+
+
+def test_standard_input_is_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_stdin(monkeypatch, NET.encode())
+    network = gradcost.load("-")
+    assert (network.name, network.parameters) == ("stdin", 16)
+    with_stdin(monkeypatch, (HEAD + "  - {type: dens}\n").encode())
+    with pytest.raises(SpecError, match="<stdin>:3:12: unknown layer type 'dens'"):
+        gradcost.load("-")
+    with_stdin(monkeypatch, b"name: caf\xe9\n")
+    with pytest.raises(SpecError, match="<stdin>:1:10: not UTF-8"):
+        gradcost.load("-")
+    with_stdin(monkeypatch, b"")
+    with pytest.raises(SpecError, match="<stdin>: is empty"):
+        gradcost.load("-")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(NET))
+    assert gradcost.load("-").parameters == 16
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SpecError, match="<stdin>: is closed"):
+        gradcost.load("-")
+
+
+def gradcost_on(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "gradcost", *arguments], input=text, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/stdin"])
+def test_a_pipe_gives_its_text_once_to_all_that_read_it(place: str, tmp_path: Path) -> None:
+    """A page needs the spec twice, for the report and for its growth; crossover once for each of its axes."""
+    if not Path("/dev/stdin").exists():
+        pytest.skip("needs /dev/stdin")
+    page = tmp_path / "page.html"
+    done = gradcost_on(NET, "analyze", place, "--no-measure", "--html", str(page), "--along", "batch=1,2,4")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert page.stat().st_size > 0
+    done = gradcost_on(NET, "crossover", place, "--along", "batch=1:4", "--along", "layers.h.units=1:4")
+    assert done.returncode == 0, done.stderr
+    done = gradcost_on(NET, "sweep", place, "--set", "batch=1,2", "--jsonl", str(tmp_path / "rows.jsonl"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_networks_that_come_along_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert gradcost.load("two_layer").parameters == 21
+    for name in ("resnet18", "zoo/resnet18", Path("zoo/resnet18")):
+        assert gradcost.load(name).parameters == 11_689_512
+    (tmp_path / "two_layer").mkdir()
+    assert gradcost.load("two_layer").parameters == 21, "a folder is no spec"
+    (tmp_path / "resnet18").write_text(NET)
+    assert gradcost.load("resnet18").parameters == 16, "a file of that name wins"
+    for wrong, right in (("two_lair", "two_layer"), ("resnt50", "resnet50"), ("configs/two_layer.yaml", "two_layer")):
+        with pytest.raises(SpecError, match=f"{wrong}: no such file; did you mean '{right}'"):
+            gradcost.load(wrong)
+
+
+def test_models_are_told_what_to_do_instead() -> None:
+    with pytest.raises(SpecError, match=r"`gradcost import my/model.onnx -o my/model.yaml`"):
+        gradcost.load("my/model.onnx")
+    with pytest.raises(SpecError, match=r"`gradcost import 'my model.ONNX' -o 'my model.yaml'`"):
+        gradcost.load("my model.ONNX")
+    assert {".pt", ".pth", ".pt2"} <= set(MODELS)
+    for name in ("model.pt", "model.pth", Path("model.pt2")):
+        with pytest.raises(SpecError, match=r"model.pt.*PyTorch.*gradcost.from_torch\(module, example_inputs\)"):
+            gradcost.load(name)
+    with pytest.raises(SpecError, match=re.escape("torch.export.load('model.pt2').module()")):
+        gradcost.load("model.pt2")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_source_is_the_plain_mapping_that_its_yaml_is(name: str) -> None:
+    assert dict(read_source(name)) == yaml.safe_load(read(name))
+
+
+def test_what_looks_like_another_type_stays_the_text_that_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "date.yaml"
+    path.write_text("name: 2024-01-01\n" + NET)
+    assert read_tree(path)["name"] == gradcost.load(path).name == "2024-01-01"
+    rows = list(sweep(path, [Axis("batch", (1, 2))]))
+    assert [row.error for row in rows] == [None, None]
+    aliased = tmp_path / "aliased.yaml"
+    aliased.write_text("input: {shape: [3]}\nlayers:\n  - &l {type: dense, units: 3}\n  - *l\n")
+    changed = at(read_tree(aliased), {"layers.1.units": 5})
+    assert [layer["units"] for layer in changed["layers"]] == [5, 3], "one place is set, not all that look like it"
+
+
+def test_one_file_reads_yaml_and_one_writes_it() -> None:
+    root = Path(__file__).parent.parent
+    files = [path for folder in ("analyzer", "cli", "configs") for path in (root / folder).rglob("*.py")]
+    users = {path.relative_to(root).as_posix() for path in files if "import yaml" in path.read_text()}
+    assert users == {"analyzer/spec/located.py", "analyzer/spec/flow.py"}
 
 
 def test_dict_specs_name_their_path() -> None:

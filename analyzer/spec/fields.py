@@ -232,8 +232,13 @@ def read_mapping(node: Located, fields: Mapping[str, Field], what: str) -> dict[
 
 def check_keys(node: Located, allowed: Mapping[str, object] | Sequence[str], what: str) -> None:
     """Refuse anything but a mapping with known keys."""
-    if not isinstance(node.value, dict):
-        raise node.error(f"{what} must be a mapping of keys to values, not {describe(node.value)}")
+    check_mapping(node, what)
     for key in node.value:
         if key not in allowed:
             raise Located(key, node.keys[key]).error(f"unknown key {key!r} in {what}{nearest(key, allowed)}")
+
+
+def check_mapping(node: Located, what: str) -> None:
+    """Refuse anything but a mapping."""
+    if not isinstance(node.value, dict):
+        raise node.error(f"{what} must be a mapping of keys to values, not {describe(node.value)}")

@@ -10,7 +10,8 @@ from typing import Any
 from gradcost.errors import SpecError
 from gradcost.spec.expressions import substitute
 from gradcost.spec.fields import MAX_SIZE, Choice, Int, Sizes, Text, check_keys, read_mapping
-from gradcost.spec.located import Located, describe, from_python, from_yaml
+from gradcost.spec.located import Located, describe
+from gradcost.spec.source import read_source
 from gradcost.spec.unroll import LayerEntry, check_name, read_blocks, unroll
 from gradcost.units import ITEM_BYTES, Shape
 
@@ -75,14 +76,13 @@ _DTYPE = Choice("float64", tuple(ITEM_BYTES))
 
 
 def read_spec(source: str | Path | Mapping[str, Any]) -> NetworkSpec:
-    """Read a network spec from a YAML file or from a dict of the same form.
+    """Read a network spec from wherever ``read_source`` finds it.
 
     Raises:
         SpecError: the spec cannot be used; the message names the place and the mend.
     """
-    if isinstance(source, Mapping):
-        return _network(from_python(source), "network")
-    return _network(from_yaml(source), Path(source).stem)
+    read = read_source(source)
+    return _network(read.root, read.name)
 
 
 def _network(root: Located, default_name: str) -> NetworkSpec:
