@@ -40,8 +40,9 @@ class UncountedOperationError(GradcostError):
 
 def guess(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"``, or nothing where no name is close."""
-    close = get_close_matches(name, list(allowed), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    spelled = {each.lower(): each for each in allowed}
+    close = get_close_matches(name.lower(), spelled, n=1)
+    return f"; did you mean {spelled[close[0]]!r}?" if close else ""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gradcost.errors import GradcostError
+from gradcost.units import ITEM_BYTES
 
 
 class Size(click.ParamType[int]):
@@ -49,7 +50,7 @@ strategy_option = click.option(
     help="Only this one; may be repeated.",
 )
 batch_option = click.option("--batch", type=int, help="Batch size, instead of the spec's.")
-dtype_option = click.option("--dtype", metavar="DTYPE", help="float32 or float64, instead of the spec's.")
+dtype_option = click.option("--dtype", metavar="DTYPE", help=f"{' or '.join(ITEM_BYTES)}, instead of the spec's.")
 wrt_option = click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
 outputs_option = click.option(
     "--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output."

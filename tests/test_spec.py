@@ -28,9 +28,13 @@ from gradcost.grids import Axis, sweep
 from gradcost.grids.grid import at
 from gradcost.grids.run import read_tree
 from gradcost.layers import LAYER_TYPES, LOSSES, Variable
+from gradcost.spec import foreign, read_spec
+from gradcost.spec.fields import read_mapping
 from gradcost.spec.located import parse_yaml
 from gradcost.spec.network import _network
+from gradcost.spec.schema import spec_schema
 from gradcost.spec.source import MAX_FILE_BYTES, MODELS, read_source
+from gradcost.units import ITEM_BYTES
 from networks import networks
 
 HEAD = "input: {shape: [3]}\nlayers:\n"
@@ -318,6 +322,113 @@ def test_one_file_reads_yaml_and_one_writes_it() -> None:
     files = [path for folder in ("analyzer", "cli", "configs") for path in (root / folder).rglob("*.py")]
     users = {path.relative_to(root).as_posix() for path in files if "import yaml" in path.read_text()}
     assert users == {"analyzer/spec/located.py", "analyzer/spec/flow.py"}
+
+
+FOREIGN = {
+    "ReLU": "{type: activation, activation: relu}",
+    "nn.Linear": "{type: dense, units: 64}",
+    "Dense": "{type: dense, units: 64}",
+    "fc": "{type: dense, units: 64}",
+    "Conv2d": "{type: conv2d, filters: 64, kernel: 3}",
+    "tf.keras.layers.Conv2DTranspose": "{type: conv_transpose2d, filters: 64, kernel: 2, stride: 2}",
+    "BatchNorm2d": "{type: batchnorm}",
+    "LayerNorm": "{type: layernorm}",
+    "MultiheadAttention": "{type: multi_head_attention, heads: 8}",
+    "scaled_dot_product_attention": "{type: attention, from: [q, k, v]}",
+    "LSTM": "{type: lstm, units: 64}",
+    "MaxPool2d": "{type: max_pool, kernel: 2}",
+    "Softmax": "{type: activation, activation: softmax}",
+}
+FOREIGN_LOSSES = {
+    "CrossEntropyLoss": "softmax_ce; it takes logits",
+    "cross_entropy": "softmax_ce; it takes logits",
+    "nll": "softmax_ce; it takes logits",
+    "MSELoss": "mse",
+    "BCELoss": "bce; it takes probabilities, from a sigmoid",
+    "BCEWithLogitsLoss": "bce; it takes probabilities: end the network with {type: activation, activation: sigmoid}",
+}
+FOREIGN_DTYPES = {
+    "float": "float32",
+    "double": "float64",
+    "torch.float32": "float32",
+    "fp32": "float32",
+    "Float64": "float64",
+    "half": "float32; `gradcost memory --precision`",
+    "bfloat16": "float32; `gradcost memory --precision`",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_layers_of_other_frameworks_are_pointed_to_ours(name: str) -> None:
+    spec = {"input": {"shape": [3]}, "layers": [{"type": name}]}
+    with pytest.raises(SpecError) as caught:
+        gradcost.load(spec)
+    assert str(caught.value).partition(";")[0] == f"layers[0].type: unknown layer type {name!r}: write {FOREIGN[name]}"
+
+
+@pytest.mark.parametrize("name", FOREIGN_LOSSES)
+def test_losses_of_other_frameworks_are_pointed_to_ours(name: str) -> None:
+    spec = {"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}], "loss": name}
+    message = f"unknown loss {name!r}: write {FOREIGN_LOSSES[name]}"
+    module: Any = None
+    with pytest.raises(SpecError, match=re.escape(f"loss: {message}")):
+        gradcost.load(spec)
+    with pytest.raises(gradcost.UsageError, match=re.escape(message)):
+        gradcost.from_onnx("none.onnx", loss=name)
+    with pytest.raises(gradcost.UsageError, match=re.escape(message)):
+        gradcost.from_torch(module, (), loss=name)
+
+
+@pytest.mark.parametrize("name", FOREIGN_DTYPES)
+def test_dtypes_of_other_frameworks_are_pointed_to_ours(name: str) -> None:
+    spec = {"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}]}
+    message = re.escape(f"dtype cannot be the text {name!r}: write {FOREIGN_DTYPES[name]}")
+    with pytest.raises(SpecError, match=message):
+        gradcost.load({**spec, "dtype": name})
+    with pytest.raises(SpecError, match=message):
+        gradcost.load(spec, dtype=name)
+
+
+@pytest.mark.parametrize("ours", foreign.LAYERS, ids=lambda ours: ours.text)
+def test_what_is_to_be_written_for_a_foreign_layer_can_be(ours: foreign.Ours) -> None:
+    layer = parse_yaml(ours.text, "text")
+    kind = LAYER_TYPES[layer.value.pop("type").value]
+    layer.value.pop("from", None)
+    read_mapping(layer, kind.fields, ours.text)
+
+
+def test_what_is_to_be_written_for_a_foreign_loss_or_dtype_can_be() -> None:
+    assert {ours.text for ours in foreign.LOSSES} == set(LOSSES)
+    assert {ours.text for ours in foreign.DTYPES} == set(ITEM_BYTES)
+
+
+@pytest.mark.parametrize("table", [foreign.LAYERS, foreign.LOSSES, foreign.DTYPES])
+def test_a_foreign_name_stands_once_as_it_is_looked_up(table: tuple[foreign.Ours, ...]) -> None:
+    listed = [name for ours in table for name in ours.names.split()]
+    assert sorted(listed) == sorted({foreign.bare(name) for name in listed})
+
+
+def test_our_own_names_in_another_spelling_are_understood() -> None:
+    for table, own in ((foreign.LAYERS, LAYER_TYPES), (foreign.LOSSES, LOSSES), (foreign.DTYPES, ITEM_BYTES)):
+        silent = [name for name in own if not foreign.written(name.upper(), table)]
+        assert silent in ([], ["activation"])  # which names none of its kinds
+
+
+def test_losses_and_dtypes_are_declared_once() -> None:
+    """Whatever lists them reads the registry: another loss is in the reader, the editors' schema and the messages."""
+    schema = spec_schema({}, [*LOSSES, "hinge"])
+    assert schema["properties"]["loss"]["enum"] == [*LOSSES, "hinge", None]
+    assert schema["properties"]["dtype"]["enum"] == list(ITEM_BYTES)
+    spec = read_spec({"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}], "loss": "hinge"})
+    assert build_graph(spec, LAYER_TYPES, {**LOSSES, "hinge": LOSSES["mse"]}, Variable).parameters == 4
+    assert "|".join(LOSSES) in CliRunner().invoke(commands, ["import", "--help"]).output
+
+
+def test_names_that_are_not_there_are_refused_before_a_grid_is_run() -> None:
+    spec: dict[str, Any] = {"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}]}
+    for change in ({"loss": "hinge"}, {"layers": [{"type": "Linear"}]}):
+        with pytest.raises(SpecError, match="unknown"):
+            next(sweep({**spec, **change}, [Axis("batch", (1, 2))]))
 
 
 def test_dict_specs_name_their_path() -> None:

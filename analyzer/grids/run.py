@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gradcost.errors import GradcostError, SpecError
+from gradcost.graph.build import check_names
 from gradcost.grids.grid import Axis, Value, at, points
+from gradcost.layers import LAYER_TYPES, LOSSES
 from gradcost.report import Report, analyze
 from gradcost.spec import read_source, read_spec
 from gradcost.version import __version__
@@ -66,7 +68,7 @@ class Row:
 def read_tree(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec as plain dicts and lists, checked. Raises ``SpecError``."""
     read = read_source(source)
-    read_spec(read)
+    check_names(read_spec(read), LAYER_TYPES, LOSSES)
     return {"name": read.name, **read}
 
 
