@@ -42,10 +42,15 @@ class UncountedOperationError(GradcostError):
     """A numpy operation for which the counting array has no rule: never counted as zero."""
 
 
+def guess(name: str, allowed: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"``, or nothing where no name is close."""
+    spelled = {each.lower(): each for each in allowed}
+    close = get_close_matches(name.lower(), spelled, n=1)
+    return f"; did you mean {spelled[close[0]]!r}?" if close else ""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'? (allowed: ...)"``, a tail for messages about unknown names."""
     names = sorted(islice(allowed, 5000))
-    close = get_close_matches(name, names, n=1)
-    guess = f"; did you mean {close[0]!r}?" if close else ""
     shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
-    return f"{guess} (allowed: {shown})" if names else guess
+    return guess(name, names) + (f" (allowed: {shown})" if names else "")

@@ -19,10 +19,11 @@ def load(
     wrt: str | None = None,
     outputs: str | None = None,
 ) -> Graph:
-    """Build a network from a YAML file, a dict of the same form, or another network, with what is given in its place.
+    """Build a network, with what is given in its place.
 
     Args:
-        source: where it comes from.
+        source: a YAML file, or ``-`` for standard input; the name of a network that comes along, where no
+            file has it; a dict of the same form; or another network.
         batch: instead of the spec's.
         dtype: instead of the spec's.
         wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.

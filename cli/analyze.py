@@ -67,15 +67,17 @@ def analyze(
 
     from gradcost.cli.progress import Progress
     from gradcost.report import study
+    from gradcost.spec import read_source
     from gradcost.strategies import named
 
     gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
     exports = Exports.of(given)
     exports.check()
     given |= {"strategies": strategies or None, "budget": budget}
+    source = read_source(spec)
     with Progress(enabled=not quiet) as progress:
-        analysis = study(spec, **given, measure=measure, progress=progress.update)
-        made = exports.make(spec, analysis, given, progress.update)
+        analysis = study(source, **given, measure=measure, progress=progress.update)
+        made = exports.make(source, analysis, given, progress.update)
     write(made)
     report = analysis.report
     if not (quiet or exports.stdout_taken):

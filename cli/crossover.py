@@ -65,15 +65,17 @@ def crossover(
     from gradcost.grids import parse_axis, paths
     from gradcost.grids.run import Settings
     from gradcost.report.figures import BY_KEY
+    from gradcost.spec import read_source
 
     settings = Settings(strategies or None, measure, budget, wrt, outputs, told(given))
-    axes = [parse_axis(text if "=" in text else f"{text}=1:1024:x2") for text in along or paths(spec)]
+    source = read_source(spec)
+    axes = [parse_axis(text if "=" in text else f"{text}=1:1024:x2") for text in along or paths(source)]
     show = BY_KEY[by].show
     flips = []
     with Progress() as bar:
         for done, axis in enumerate(axes):
             bar.update(f"along {axis.path}", done, len(axes))
-            flips += run(spec, axis, settings, by=by)
+            flips += run(source, axis, settings, by=by)
     found = []
     for flip in flips:
         (low, high), (first, second), (here, there) = flip.values, flip.winners, flip.figures

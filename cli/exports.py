@@ -13,6 +13,7 @@ from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
     from gradcost.report import Analysis, Report
+    from gradcost.spec import Source
 
 Output: TypeAlias = tuple[str, str, str | list[tuple[str, bytes]]]  # option, target, text or files
 C = TypeVar("C", bound=Callable[..., Any])
@@ -81,7 +82,7 @@ class Exports:
         return "-" in (self.json, self.markdown, self.csv)
 
     def make(
-        self, spec: str, analysis: Analysis, given: Mapping[str, Any], progress: Callable[[str, int, int], None]
+        self, source: Source, analysis: Analysis, given: Mapping[str, Any], progress: Callable[[str, int, int], None]
     ) -> list[Output]:
         """Make everything that was asked for, without writing any of it; ``given`` is what ``study`` was told."""
         outputs = list(self._texts(analysis.report))
@@ -94,8 +95,8 @@ class Exports:
         from gradcost.grids.run import Settings, read_tree
 
         own = {key: given[key] for key in ("batch", "dtype") if given[key] is not None}
-        tree = at(read_tree(spec), own)
-        settings = Settings.of({key: value for key, value in given.items() if key not in own})
+        tree = at(read_tree(source), own)
+        settings = Settings.of({key: value for key, value in given.items() if key not in ("batch", "dtype")})
         axes = [parse_axis(text) for text in self.along] or growth_axes(tree, analysis)
         growth = growth_figures(tree, axes, settings, progress)
         if self.html:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from gradcost.cli.output import check_writable, write_whole
 from gradcost.errors import UsageError
+
+
+class Loss(click.ParamType[str]):
+    """The name of a loss; what it may be is looked up when help is asked for, and checked by the import."""
+
+    name = "loss"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """List the losses."""
+        from gradcost.layers import LOSSES
+
+        return "|".join(LOSSES)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take it as it is."""
+        return str(value)
 
 
 @click.command("import")
@@ -17,13 +35,7 @@ from gradcost.errors import UsageError
 @click.option(
     "--shape", "shapes", multiple=True, metavar="INPUT=SIZES", help="An input's shape, as in x=1,3,224,224; repeatable."
 )
-@click.option(
-    "--loss",
-    type=click.Choice(["bce", "softmax_ce", "mse", "none"]),
-    default="none",
-    show_default=True,
-    help="The spec's.",
-)
+@click.option("--loss", type=Loss(), default="none", show_default=True, help="The spec's.")
 def import_model(model: str, output: str, batch: int, shapes: tuple[str, ...], loss: str) -> None:
     """Write the ONNX file MODEL as a YAML spec.
 

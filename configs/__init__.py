@@ -18,6 +18,11 @@ def names() -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
+def find(name: str) -> str | None:
+    """Return a network's full name, in which the zoo's may be left out; None for an unknown one."""
+    return next((each for each in (name, f"zoo/{name}") if each in names()), None)
+
+
 def read(name: str) -> str:
     """Return a network's YAML text. Raises ``UsageError`` for an unknown name."""
     return _resource(name).read_text(encoding="utf-8")
@@ -30,9 +35,10 @@ def path(name: str) -> AbstractContextManager[Path]:
 
 def _resource(name: str) -> Traversable:
     name = name.removesuffix(".yaml")
-    if name not in names():
+    found = find(name)
+    if found is None:
         raise UsageError(f"there is no example network {name!r}{nearest(name, names())}")
-    return files(__name__).joinpath(*f"{name}.yaml".split("/"))
+    return files(__name__).joinpath(*f"{found}.yaml".split("/"))
 
 
 def describe(name: str) -> str:

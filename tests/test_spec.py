@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +24,17 @@ from gradcost.cli.main import commands
 from gradcost.configs import names, read
 from gradcost.errors import SpecError
 from gradcost.graph import build_graph
+from gradcost.grids import Axis, sweep
+from gradcost.grids.grid import at
+from gradcost.grids.run import read_tree
 from gradcost.layers import LAYER_TYPES, LOSSES, Variable
-from gradcost.spec.located import MAX_FILE_BYTES, parse_yaml
+from gradcost.spec import foreign, read_spec
+from gradcost.spec.fields import read_mapping
+from gradcost.spec.located import parse_yaml
 from gradcost.spec.network import _network
+from gradcost.spec.schema import spec_schema
+from gradcost.spec.source import MAX_FILE_BYTES, MODELS, read_source
+from gradcost.units import ITEM_BYTES
 from networks import networks
 
 HEAD = "input: {shape: [3]}\nlayers:\n"
@@ -208,6 +220,210 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         stream.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(SpecError, match="larger than"):
         gradcost.load(huge)
+
+
+NET = HEAD + LAYER + "loss: mse\n"
+
+
+def with_stdin(monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+
+
+def test_standard_input_is_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_stdin(monkeypatch, NET.encode())
+    network = gradcost.load("-")
+    assert (network.name, network.parameters) == ("stdin", 16)
+    with_stdin(monkeypatch, (HEAD + "  - {type: dens}\n").encode())
+    with pytest.raises(SpecError, match="<stdin>:3:12: unknown layer type 'dens'"):
+        gradcost.load("-")
+    with_stdin(monkeypatch, b"name: caf\xe9\n")
+    with pytest.raises(SpecError, match="<stdin>:1:10: not UTF-8"):
+        gradcost.load("-")
+    with_stdin(monkeypatch, b"")
+    with pytest.raises(SpecError, match="<stdin>: is empty"):
+        gradcost.load("-")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(NET))
+    assert gradcost.load("-").parameters == 16
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SpecError, match="<stdin>: is closed"):
+        gradcost.load("-")
+
+
+def gradcost_on(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "gradcost", *arguments], input=text, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/stdin"])
+def test_a_pipe_gives_its_text_once_to_all_that_read_it(place: str, tmp_path: Path) -> None:
+    """A page needs the spec twice, for the report and for its growth; crossover once for each of its axes."""
+    if not Path("/dev/stdin").exists():
+        pytest.skip("needs /dev/stdin")
+    page = tmp_path / "page.html"
+    done = gradcost_on(NET, "analyze", place, "--no-measure", "--html", str(page), "--along", "batch=1,2,4")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert page.stat().st_size > 0
+    done = gradcost_on(NET, "crossover", place, "--along", "batch=1:4", "--along", "layers.h.units=1:4")
+    assert done.returncode == 0, done.stderr
+    done = gradcost_on(NET, "sweep", place, "--set", "batch=1,2", "--jsonl", str(tmp_path / "rows.jsonl"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_networks_that_come_along_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert gradcost.load("two_layer").parameters == 21
+    for name in ("resnet18", "zoo/resnet18", Path("zoo/resnet18")):
+        assert gradcost.load(name).parameters == 11_689_512
+    (tmp_path / "two_layer").mkdir()
+    assert gradcost.load("two_layer").parameters == 21, "a folder is no spec"
+    (tmp_path / "resnet18").write_text(NET)
+    assert gradcost.load("resnet18").parameters == 16, "a file of that name wins"
+    for wrong, right in (("two_lair", "two_layer"), ("resnt50", "resnet50"), ("configs/two_layer.yaml", "two_layer")):
+        with pytest.raises(SpecError, match=f"{wrong}: no such file; did you mean '{right}'"):
+            gradcost.load(wrong)
+
+
+def test_models_are_told_what_to_do_instead() -> None:
+    with pytest.raises(SpecError, match=r"`gradcost import my/model.onnx -o my/model.yaml`"):
+        gradcost.load("my/model.onnx")
+    with pytest.raises(SpecError, match=r"`gradcost import 'my model.ONNX' -o 'my model.yaml'`"):
+        gradcost.load("my model.ONNX")
+    assert {".pt", ".pth", ".pt2"} <= set(MODELS)
+    for name in ("model.pt", "model.pth", Path("model.pt2")):
+        with pytest.raises(SpecError, match=r"model.pt.*PyTorch.*gradcost.from_torch\(module, example_inputs\)"):
+            gradcost.load(name)
+    with pytest.raises(SpecError, match=re.escape("torch.export.load('model.pt2').module()")):
+        gradcost.load("model.pt2")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_source_is_the_plain_mapping_that_its_yaml_is(name: str) -> None:
+    assert dict(read_source(name)) == yaml.safe_load(read(name))
+
+
+def test_what_looks_like_another_type_stays_the_text_that_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "date.yaml"
+    path.write_text("name: 2024-01-01\n" + NET)
+    assert read_tree(path)["name"] == gradcost.load(path).name == "2024-01-01"
+    rows = list(sweep(path, [Axis("batch", (1, 2))]))
+    assert [row.error for row in rows] == [None, None]
+    aliased = tmp_path / "aliased.yaml"
+    aliased.write_text("input: {shape: [3]}\nlayers:\n  - &l {type: dense, units: 3}\n  - *l\n")
+    changed = at(read_tree(aliased), {"layers.1.units": 5})
+    assert [layer["units"] for layer in changed["layers"]] == [5, 3], "one place is set, not all that look like it"
+
+
+def test_one_file_reads_yaml_and_one_writes_it() -> None:
+    root = Path(__file__).parent.parent
+    files = [path for folder in ("analyzer", "cli", "configs") for path in (root / folder).rglob("*.py")]
+    users = {path.relative_to(root).as_posix() for path in files if "import yaml" in path.read_text()}
+    assert users == {"analyzer/spec/located.py", "analyzer/spec/flow.py"}
+
+
+FOREIGN = {
+    "ReLU": "{type: activation, activation: relu}",
+    "nn.Linear": "{type: dense, units: 64}",
+    "Dense": "{type: dense, units: 64}",
+    "fc": "{type: dense, units: 64}",
+    "Conv2d": "{type: conv2d, filters: 64, kernel: 3}",
+    "tf.keras.layers.Conv2DTranspose": "{type: conv_transpose2d, filters: 64, kernel: 2, stride: 2}",
+    "BatchNorm2d": "{type: batchnorm}",
+    "LayerNorm": "{type: layernorm}",
+    "MultiheadAttention": "{type: multi_head_attention, heads: 8}",
+    "scaled_dot_product_attention": "{type: attention, from: [q, k, v]}",
+    "LSTM": "{type: lstm, units: 64}",
+    "MaxPool2d": "{type: max_pool, kernel: 2}",
+    "Softmax": "{type: activation, activation: softmax}",
+}
+FOREIGN_LOSSES = {
+    "CrossEntropyLoss": "softmax_ce; it takes logits",
+    "cross_entropy": "softmax_ce; it takes logits",
+    "nll": "softmax_ce; it takes logits",
+    "MSELoss": "mse",
+    "BCELoss": "bce; it takes probabilities, from a sigmoid",
+    "BCEWithLogitsLoss": "bce; it takes probabilities: end the network with {type: activation, activation: sigmoid}",
+}
+FOREIGN_DTYPES = {
+    "float": "float32",
+    "double": "float64",
+    "torch.float32": "float32",
+    "fp32": "float32",
+    "Float64": "float64",
+    "half": "float32; `gradcost memory --precision`",
+    "bfloat16": "float32; `gradcost memory --precision`",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_layers_of_other_frameworks_are_pointed_to_ours(name: str) -> None:
+    spec = {"input": {"shape": [3]}, "layers": [{"type": name}]}
+    with pytest.raises(SpecError) as caught:
+        gradcost.load(spec)
+    assert str(caught.value).partition(";")[0] == f"layers[0].type: unknown layer type {name!r}: write {FOREIGN[name]}"
+
+
+@pytest.mark.parametrize("name", FOREIGN_LOSSES)
+def test_losses_of_other_frameworks_are_pointed_to_ours(name: str) -> None:
+    spec = {"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}], "loss": name}
+    message = f"unknown loss {name!r}: write {FOREIGN_LOSSES[name]}"
+    module: Any = None
+    with pytest.raises(SpecError, match=re.escape(f"loss: {message}")):
+        gradcost.load(spec)
+    with pytest.raises(gradcost.UsageError, match=re.escape(message)):
+        gradcost.from_onnx("none.onnx", loss=name)
+    with pytest.raises(gradcost.UsageError, match=re.escape(message)):
+        gradcost.from_torch(module, (), loss=name)
+
+
+@pytest.mark.parametrize("name", FOREIGN_DTYPES)
+def test_dtypes_of_other_frameworks_are_pointed_to_ours(name: str) -> None:
+    spec = {"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}]}
+    message = re.escape(f"dtype cannot be the text {name!r}: write {FOREIGN_DTYPES[name]}")
+    with pytest.raises(SpecError, match=message):
+        gradcost.load({**spec, "dtype": name})
+    with pytest.raises(SpecError, match=message):
+        gradcost.load(spec, dtype=name)
+
+
+@pytest.mark.parametrize("ours", foreign.LAYERS, ids=lambda ours: ours.text)
+def test_what_is_to_be_written_for_a_foreign_layer_can_be(ours: foreign.Ours) -> None:
+    layer = parse_yaml(ours.text, "text")
+    kind = LAYER_TYPES[layer.value.pop("type").value]
+    layer.value.pop("from", None)
+    read_mapping(layer, kind.fields, ours.text)
+
+
+def test_what_is_to_be_written_for_a_foreign_loss_or_dtype_can_be() -> None:
+    assert {ours.text for ours in foreign.LOSSES} == set(LOSSES)
+    assert {ours.text for ours in foreign.DTYPES} == set(ITEM_BYTES)
+
+
+@pytest.mark.parametrize("table", [foreign.LAYERS, foreign.LOSSES, foreign.DTYPES])
+def test_a_foreign_name_stands_once_as_it_is_looked_up(table: tuple[foreign.Ours, ...]) -> None:
+    listed = [name for ours in table for name in ours.names.split()]
+    assert sorted(listed) == sorted({foreign.bare(name) for name in listed})
+
+
+def test_our_own_names_in_another_spelling_are_understood() -> None:
+    for table, own in ((foreign.LAYERS, LAYER_TYPES), (foreign.LOSSES, LOSSES), (foreign.DTYPES, ITEM_BYTES)):
+        silent = [name for name in own if not foreign.written(name.upper(), table)]
+        assert silent in ([], ["activation"])  # which names none of its kinds
+
+
+def test_losses_and_dtypes_are_declared_once() -> None:
+    """Whatever lists them reads the registry: another loss is in the reader, the editors' schema and the messages."""
+    schema = spec_schema({}, [*LOSSES, "hinge"])
+    assert schema["properties"]["loss"]["enum"] == [*LOSSES, "hinge", None]
+    assert schema["properties"]["dtype"]["enum"] == list(ITEM_BYTES)
+    spec = read_spec({"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}], "loss": "hinge"})
+    assert build_graph(spec, LAYER_TYPES, {**LOSSES, "hinge": LOSSES["mse"]}, Variable).parameters == 4
+    assert "|".join(LOSSES) in CliRunner().invoke(commands, ["import", "--help"]).output
+
+
+def test_names_that_are_not_there_are_refused_before_a_grid_is_run() -> None:
+    spec: dict[str, Any] = {"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}]}
+    for change in ({"loss": "hinge"}, {"layers": [{"type": "Linear"}]}):
+        with pytest.raises(SpecError, match="unknown"):
+            next(sweep({**spec, **change}, [Axis("batch", (1, 2))]))
 
 
 def test_dict_specs_name_their_path() -> None:

@@ -11,8 +11,9 @@ from gradcost.errors import LayerError, SpecError, UsageError, nearest
 from gradcost.formula import Dims
 from gradcost.graph.graph import Graph, LayerInfo, Node
 from gradcost.graph.layer import Layer, Loss
-from gradcost.spec import LayerEntry, NetworkSpec
+from gradcost.spec import LayerEntry, NetworkSpec, foreign
 from gradcost.spec.fields import Field, read_mapping
+from gradcost.spec.foreign import instead
 from gradcost.units import ITEM_BYTES, Shape
 
 
@@ -161,9 +162,10 @@ def build_graph(
     layer's output is differentiated, what it does not depend on is left out.
 
     Raises:
-        SpecError: an unknown type or option, or shapes that do not fit.
+        SpecError: an unknown type, option or loss, or shapes that do not fit.
         UsageError: what is differentiated, or what by, is not there.
     """
+    check_names(spec, types, losses)
     _check_target(spec)
     needed = _needed(spec)
     builder = Builder(spec, variable, [name for name in spec.inputs if name in needed])
@@ -172,9 +174,7 @@ def build_graph(
         if entry.name not in needed:
             continue
         entry = replace(entry, trainable=entry.trainable and _within(entry.name, spec.wrt))
-        kind = types.get(entry.type)
-        if kind is None:
-            raise SpecError(entry.type_where, f"unknown layer type {entry.type!r}{nearest(entry.type, types)}")
+        kind = types[entry.type]
         builder.entry, builder.number = entry, str(number)
         sources = tuple(builder.outputs[source] for source in entry.sources)
         least, most = kind.inputs
@@ -200,6 +200,16 @@ def build_graph(
     if not graph.trained and spec.wrt != "params":
         raise UsageError(f"wrt {spec.wrt!r}: nothing in it is trainable, or {spec.outputs!r} does not depend on it")
     return graph
+
+
+def check_names(spec: NetworkSpec, types: Collection[str], losses: Collection[str]) -> None:
+    """Refuse a layer type or a loss that does not exist. Raises ``SpecError``; what others call ours is named."""
+    for entry in spec.layers:
+        if entry.type not in types:
+            tail = instead(entry.type, foreign.LAYERS, types)
+            raise SpecError(entry.type_where, f"unknown layer type {entry.type!r}{tail}")
+    if spec.loss not in losses:
+        raise SpecError(spec.loss_where, f"unknown loss {spec.loss!r}{instead(spec.loss, foreign.LOSSES, losses)}")
 
 
 def _check_target(spec: NetworkSpec) -> None:

@@ -11,13 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gradcost.errors import GradcostError, SpecError
+from gradcost.graph.build import check_names
 from gradcost.grids.grid import Axis, Value, at, points
+from gradcost.layers import LAYER_TYPES, LOSSES
 from gradcost.report import Report, analyze
 from gradcost.report.plain import plain
-from gradcost.spec import read_spec
+from gradcost.spec import read_source, read_spec
 from gradcost.version import __version__
 
 TOGETHER = 32  # predictions that make one task, so that passing it on costs little beside it
@@ -78,11 +78,9 @@ class Row:
 
 def read_tree(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec as plain dicts and lists, checked. Raises ``SpecError``."""
-    read_spec(source)
-    if isinstance(source, Mapping):
-        return dict(source)
-    tree: dict[str, Any] = yaml.safe_load(Path(source).read_text(encoding="utf-8"))
-    return {"name": Path(source).stem, **tree}
+    read = read_source(source)
+    check_names(read_spec(read), LAYER_TYPES, LOSSES)
+    return {"name": read.name, **read}
 
 
 def fingerprint(tree: Mapping[str, Any], settings: Settings) -> str:

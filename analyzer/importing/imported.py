@@ -12,7 +12,9 @@ from gradcost.graph import Graph
 from gradcost.importing.axes import Value
 from gradcost.importing.draft import Draft
 from gradcost.importing.spec_text import spec_of, text_of
+from gradcost.layers import LOSSES
 from gradcost.network import load
+from gradcost.spec import foreign
 
 SHOWN_PROBLEMS = 20
 
@@ -49,6 +51,12 @@ class Imported:
     def network(self) -> Graph:
         """Return it built. Raises ``SpecError`` where the layers do not fit, or nothing is trainable."""
         return load(self.spec)
+
+
+def check_loss(loss: str) -> None:
+    """Refuse a loss that no spec has. Raises ``UsageError``."""
+    if loss not in LOSSES:
+        raise UsageError(f"unknown loss {loss!r}{foreign.instead(loss, foreign.LOSSES, LOSSES)}")
 
 
 def finished(

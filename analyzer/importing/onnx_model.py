@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gradcost.errors import UsageError
 from gradcost.importing.axes import Atom, UnsupportedError, Value
 from gradcost.importing.draft import Draft
-from gradcost.importing.imported import Imported, finished
+from gradcost.importing.imported import Imported, check_loss, finished
 from gradcost.importing.onnx_operations import HANDLERS, Causal, Gelu, Initial
 from gradcost.importing.options import short
 from gradcost.numerics import Array, np
@@ -31,12 +31,13 @@ def from_onnx(
         path: the file; weights that are stored beside it need not be there.
         batch: the size of the inputs' first axis, where the file leaves it open.
         shapes: whole shapes of inputs, where it leaves others open.
-        loss: the spec's: ``bce``, ``softmax_ce``, ``mse`` or ``none``.
+        loss: the spec's, one of ``gradcost.layers.LOSSES``.
 
     Raises:
-        UsageError: onnx is not installed, the file cannot be read, a size is open, or operations have no counterpart;
-            all of those are named.
+        UsageError: onnx is not installed, there is no such loss, the file cannot be read, a size is open, or operations
+            have no counterpart; all of those are named.
     """
+    check_loss(loss)
     try:
         import onnx
     except ImportError:

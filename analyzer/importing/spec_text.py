@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-import yaml
-
 from gradcost.importing.draft import FUSABLE, Draft, Entry
+from gradcost.spec.flow import flow
 
 WIDTH = 120
 _PLACE = re.compile(r"[A-Za-z].*?_\d+_(?=[A-Za-z_])")
@@ -41,7 +40,7 @@ def text_of(draft: Draft, loss: str = "none", source: str = "") -> str:
     items = _folded(_joined(draft), _previous(draft))
     lines = [f"# Imported from {source}." if source else "# Imported."]
     lines += [f"# {note}" for note in draft.notes]
-    lines += [f"{key}: {_flow(value)}" for key, value in _head(draft).items()]
+    lines += [f"{key}: {flow(value)}" for key, value in _head(draft).items()]
     lines.append("layers:")
     previous = _previous(draft)
     for item in items:
@@ -50,9 +49,9 @@ def text_of(draft: Draft, loss: str = "none", source: str = "") -> str:
             if item.source != previous:
                 lines.append(f"    from: {item.source}")
             lines.append("    layers:")
-            lines += [f"      - {_flow(layer)}" for layer in _listed(item.layers, "input")]
+            lines += [f"      - {flow(layer)}" for layer in _listed(item.layers, "input")]
         else:
-            lines += [f"  - {_flow(layer)}" for layer in _listed([item], previous)]
+            lines += [f"  - {flow(layer)}" for layer in _listed([item], previous)]
         previous = item.name
     return "\n".join([*lines, f"loss: {loss}", ""])
 
@@ -80,11 +79,6 @@ def _listed(entries: Sequence[Entry], previous: str) -> list[dict[str, Any]]:
         listed.append(layer | entry.options)
         previous = entry.name
     return listed
-
-
-def _flow(value: object) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
-    return text.removesuffix("...\n").strip()
 
 
 def _joined(draft: Draft) -> list[Entry]:

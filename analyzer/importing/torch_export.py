@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from gradcost.errors import UsageError
 from gradcost.importing.axes import Atom, UnsupportedError, Value
 from gradcost.importing.draft import Draft
-from gradcost.importing.imported import Imported, finished
+from gradcost.importing.imported import Imported, check_loss, finished
 from gradcost.importing.torch_operations import HANDLERS, Parameter, getitem
+from gradcost.units import ITEM_BYTES
 
 if TYPE_CHECKING:
     import torch
-
-DTYPES = ("float32", "float64")
 
 
 def from_torch(module: torch.nn.Module, example_inputs: Sequence[torch.Tensor], *, loss: str = "none") -> Imported:
@@ -23,11 +22,13 @@ def from_torch(module: torch.nn.Module, example_inputs: Sequence[torch.Tensor], 
     Args:
         module: as it is to be analysed: ``eval()`` or ``train()``, with ``requires_grad`` as it is to be trained.
         example_inputs: tensors that it is called with, the batch first; their shapes become the spec's.
-        loss: the spec's: ``bce``, ``softmax_ce``, ``mse`` or ``none``.
+        loss: the spec's, one of ``gradcost.layers.LOSSES``.
 
     Raises:
-        UsageError: PyTorch is not installed, or the module has operations without a counterpart; all are named.
+        UsageError: PyTorch is not installed, there is no such loss, or the module has operations without a counterpart;
+            all of those are named.
     """
+    check_loss(loss)
     try:
         import torch
     except ImportError:
@@ -52,9 +53,9 @@ class Reader:
         self.loss = loss
         parameters = [each.dtype for each in program.state_dict.values() if each.dtype.is_floating_point]
         dtype = str(parameters[0] if parameters else torch.float32).removeprefix("torch.")
-        self.draft = Draft(name, dtype if dtype in DTYPES else "float32", Atom(batch, batch=True))
-        if dtype not in DTYPES:
-            self.draft.note(f"Its parameters are {dtype}; a spec has float32 or float64.")
+        self.draft = Draft(name, dtype if dtype in ITEM_BYTES else "float32", Atom(batch, batch=True))
+        if dtype not in ITEM_BYTES:
+            self.draft.note(f"Its parameters are {dtype}; a spec has {' or '.join(ITEM_BYTES)}.")
         self.found: dict[Any, Any] = {}
         self.problems: list[str] = []
         self.node: Any = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcost.errors import nearest
+from gradcost.spec.foreign import Ours, written
 from gradcost.spec.located import Located, describe
 from gradcost.units import Shape
 
@@ -125,15 +126,20 @@ class Text(Field):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Choice(Field):
-    """One of a few names."""
+    """One of a few names; ``foreign`` are those that others have for them."""
 
     allowed: tuple[str, ...] = ()
+    foreign: tuple[Ours, ...] = ()
 
     def read(self, node: Located, name: str) -> str:
         """Read one of the allowed names; YAML's null counts as ``none``, where that is allowed."""
         value = "none" if node.value is None and "none" in self.allowed else node.value
         if value not in self.allowed:
-            tail = nearest(value, self.allowed) if isinstance(value, str) else f" (allowed: {', '.join(self.allowed)})"
+            listed = f" (allowed: {', '.join(self.allowed)})"
+            if not isinstance(value, str):
+                raise node.error(f"{name} cannot be {describe(value)}{listed}")
+            meant = written(value, self.foreign)
+            tail = meant + listed if meant else nearest(value, self.allowed)
             raise node.error(f"{name} cannot be {describe(value)}{tail}")
         return str(value)
 
@@ -232,8 +238,13 @@ def read_mapping(node: Located, fields: Mapping[str, Field], what: str) -> dict[
 
 def check_keys(node: Located, allowed: Mapping[str, object] | Sequence[str], what: str) -> None:
     """Refuse anything but a mapping with known keys."""
-    if not isinstance(node.value, dict):
-        raise node.error(f"{what} must be a mapping of keys to values, not {describe(node.value)}")
+    check_mapping(node, what)
     for key in node.value:
         if key not in allowed:
             raise Located(key, node.keys[key]).error(f"unknown key {key!r} in {what}{nearest(key, allowed)}")
+
+
+def check_mapping(node: Located, what: str) -> None:
+    """Refuse anything but a mapping."""
+    if not isinstance(node.value, dict):
+        raise node.error(f"{what} must be a mapping of keys to values, not {describe(node.value)}")

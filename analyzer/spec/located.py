@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gradcost.errors import SpecError
 
-MAX_FILE_BYTES = 32 * 2**20
 MAX_DEPTH = 64
 MAX_NODES = 4_000_000
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp")}
@@ -88,40 +86,22 @@ def _from_python(value: object, where: str, depth: int) -> Located:
     raise SpecError(where, f"a spec holds text, numbers, lists and mappings, not {type(value).__name__}")
 
 
-def from_yaml(path: str | Path) -> Located:
-    """Read a YAML file.
-
-    Raises:
-        SpecError: the file cannot be read, is no UTF-8, no YAML, empty, too large, or holds tags, duplicate
-            keys, several documents, or aliases that expand beyond ``MAX_NODES`` values.
-    """
-    return parse_yaml(_read_text(Path(path)), str(path))
-
-
-def _read_text(path: Path) -> str:
-    name = str(path)
-    try:
-        if path.is_dir():
-            raise SpecError(name, "is a directory; name a YAML file")
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise SpecError(name, "no such file; `gradcost configs` lists the networks that come along") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SpecError(repr(name), f"cannot be read: {reason}") from None
-    if len(raw) > MAX_FILE_BYTES:
-        raise SpecError(name, f"larger than {MAX_FILE_BYTES >> 20} MiB; use `repeat` for long networks")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
-        raise SpecError(f"{name}:{line}:{column}", "not UTF-8 text; save the file as UTF-8") from None
+def plain(node: Located) -> Any:
+    """Return a value without its places: dicts, lists and scalars, none of them shared."""
+    if isinstance(node.value, dict):
+        return {key: plain(item) for key, item in node.value.items()}
+    if isinstance(node.value, list):
+        return [plain(item) for item in node.value]
+    return node.value
 
 
 def parse_yaml(text: str, name: str) -> Located:
-    """Parse YAML text; ``name`` stands for the file in error messages. Raises as ``from_yaml``."""
+    """Parse YAML text; ``name`` stands for the file in error messages.
+
+    Raises:
+        SpecError: it is no YAML, empty, or holds tags, duplicate keys, several documents, or aliases that expand beyond
+            ``MAX_NODES`` values.
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

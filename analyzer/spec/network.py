@@ -10,12 +10,13 @@ from typing import Any
 from gradcost.errors import SpecError
 from gradcost.spec.expressions import substitute
 from gradcost.spec.fields import MAX_SIZE, Choice, Int, Sizes, Text, check_keys, read_mapping
-from gradcost.spec.located import Located, describe, from_python, from_yaml
+from gradcost.spec.foreign import DTYPES
+from gradcost.spec.located import Located, describe
+from gradcost.spec.source import read_source
 from gradcost.spec.unroll import LayerEntry, check_name, read_blocks, unroll
 from gradcost.units import ITEM_BYTES, Shape
 
 _UNROLLED = ("vars", "blocks", "layers")  # their expressions may read variables of inner scopes
-LOSSES = ("bce", "softmax_ce", "mse", "none")
 _NETWORK_KEYS = ("name", "dtype", "batch", "vars", "input", "inputs", "blocks", "layers", "loss")
 
 
@@ -42,6 +43,7 @@ class NetworkSpec:
     Attributes:
         wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.
         outputs: what is differentiated: ``loss``, or the name of a layer, whose whole output it is then.
+        loss_where: the loss's place.
     """
 
     name: str
@@ -53,6 +55,7 @@ class NetworkSpec:
     where: str
     wrt: str = "params"
     outputs: str = "loss"
+    loss_where: str = ""
 
     def overridden(
         self,
@@ -71,18 +74,17 @@ class NetworkSpec:
         return changed
 
 
-_DTYPE = Choice("float64", tuple(ITEM_BYTES))
+_DTYPE = Choice("float64", tuple(ITEM_BYTES), DTYPES)
 
 
 def read_spec(source: str | Path | Mapping[str, Any]) -> NetworkSpec:
-    """Read a network spec from a YAML file or from a dict of the same form.
+    """Read a network spec from wherever ``read_source`` finds it.
 
     Raises:
         SpecError: the spec cannot be used; the message names the place and the mend.
     """
-    if isinstance(source, Mapping):
-        return _network(from_python(source), "network")
-    return _network(from_yaml(source), Path(source).stem)
+    read = read_source(source)
+    return _network(read.root, read.name)
 
 
 def _network(root: Located, default_name: str) -> NetworkSpec:
@@ -91,20 +93,18 @@ def _network(root: Located, default_name: str) -> NetworkSpec:
     present = {key: item if key in _UNROLLED else substitute(item, variables) for key, item in root.value.items()}
     root = Located(present, root.where, root.keys)
     values = read_mapping(
-        Located(
-            {k: v for k, v in present.items() if k in ("name", "dtype", "batch", "loss")},
-            root.where,
-            root.keys,
-        ),
-        {"name": Text(default_name), "dtype": _DTYPE, "batch": Int(1), "loss": Choice("none", LOSSES)},
+        Located({k: v for k, v in present.items() if k in ("name", "dtype", "batch")}, root.where, root.keys),
+        {"name": Text(default_name), "dtype": _DTYPE, "batch": Int(1)},
         "the network spec",
     )
+    loss = present.get("loss", Located(None, root.where))
+    values["loss"] = "none" if loss.value is None else Text().read(loss, "loss")
     inputs = _inputs(root)
     if "layers" not in present:
         raise root.error("the network spec needs the key 'layers'")
     entries = unroll(present["layers"], read_blocks(present.get("blocks")), list(inputs), variables)
     _refuse_unused(entries, inputs, root)
-    return NetworkSpec(inputs=inputs, layers=entries, where=root.where, **values)
+    return NetworkSpec(inputs=inputs, layers=entries, where=root.where, loss_where=loss.where, **values)
 
 
 def _variables(node: Located | None) -> dict[str, int]:

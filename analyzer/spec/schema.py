@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gradcost.spec.fields import EXPRESSION, REQUIRED, Bool, Field, Int, Sizes, Text
-from gradcost.spec.network import LOSSES
 from gradcost.spec.unroll import NAME
 from gradcost.units import ITEM_BYTES
 
@@ -16,8 +15,8 @@ _SOURCE = {"type": "string"}
 _FROM = {"anyOf": [_SOURCE, {"type": "array", "minItems": 1, "items": _SOURCE}]}
 
 
-def spec_schema(types: Mapping[str, Mapping[str, Field]]) -> dict[str, Any]:
-    """Return the schema, given the options of each layer type.
+def spec_schema(types: Mapping[str, Mapping[str, Field]], losses: Iterable[str]) -> dict[str, Any]:
+    """Return the schema, given the options of each layer type, and the losses.
 
     It refuses no spec that can be read, and most of those that cannot: whether names and shapes fit is for the reader.
     """
@@ -44,7 +43,7 @@ def spec_schema(types: Mapping[str, Mapping[str, Field]]) -> dict[str, Any]:
             "inputs": inputs,
             "blocks": {"type": "object", "additionalProperties": {"$ref": "#/$defs/block"}},
             "layers": _LAYERS,
-            "loss": {"enum": [*LOSSES, None]},
+            "loss": {"enum": [*losses, None]},
         },
         "$defs": {
             "block": {
