@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradcost.network import load
     from gradcost.report.analyze import Analysis, analyze, study
     from gradcost.report.model import Report
+    from gradcost.report.schema import REPORT_SCHEMA
     from gradcost.report.training import Training, training_memory
     from gradcost.schedule.strategy import Option, Strategy
     from gradcost.strategies import STRATEGIES
@@ -38,6 +39,7 @@ _HOMES = {
     "network": ("load",),
     "report.analyze": ("Analysis", "analyze", "study"),
     "report.model": ("Report",),
+    "report.schema": ("REPORT_SCHEMA",),
     "report.training": ("Training", "training_memory"),
     "schedule.strategy": ("Option", "Strategy"),
     "strategies": ("STRATEGIES",),
@@ -46,6 +48,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _OTHERWISE = {"Network": "Graph"}  # names that differ from those where they are defined
 
 __all__ = [
+    "REPORT_SCHEMA",
     "STRATEGIES",
     "Analysis",
     "Axis",

@@ -46,11 +46,11 @@ def schema(spec: bool) -> None:
     import json
 
     from gradcost.layers import LAYER_TYPES, LOSSES
-    from gradcost.report.schema import report_schema
+    from gradcost.report.schema import REPORT_SCHEMA
     from gradcost.spec.schema import spec_schema
 
     options = {name: kind.fields for name, kind in LAYER_TYPES.items()}
-    click.echo(json.dumps(spec_schema(options, LOSSES) if spec else report_schema(), indent=2))
+    click.echo(json.dumps(spec_schema(options, LOSSES) if spec else REPORT_SCHEMA, indent=2))
 
 
 @commands.command()

@@ -135,7 +135,7 @@ def test_a_gradient_that_is_all_zero_is_said_to_be_and_why() -> None:
     assert "softmax always sum to 1; give a loss" in note
     assert "times measured" not in report.strategies["forward_gradient"].note, "no variance of nothing"
     dead = [{"type": "dense", "units": 3}, {"type": "scale", "factor": 0}]
-    (note,) = gradcost.analyze({"input": {"shape": [2]}, "layers": dead}, measure=True).notes
+    (note,) = gradcost.analyze({"input": {"shape": [2]}, "layers": dead}, measure=True).warnings
     assert note.endswith("what is differentiated does not depend on the parameters.")
 
 

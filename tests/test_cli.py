@@ -17,7 +17,7 @@ import pytest
 
 import gradcost
 from gradcost.configs import names, read
-from gradcost.report.schema import report_schema
+from gradcost.report.schema import REPORT_SCHEMA
 from gradcost.strategies import STRATEGIES
 
 GRADCOST = [sys.executable, "-m", "gradcost"]
@@ -76,7 +76,7 @@ def test_no_color_is_honoured_even_where_color_is_forced(net: str) -> None:
 def test_json_to_stdout_is_json_alone(net: str) -> None:
     done = run("analyze", net, "--json", "-")
     assert (done.returncode, done.stderr) == (0, "")
-    jsonschema.validate(json.loads(done.stdout), report_schema())
+    jsonschema.validate(json.loads(done.stdout), REPORT_SCHEMA)
 
 
 def test_json_file_beside_tables(net: str, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_json_file_beside_tables(net: str, tmp_path: Path) -> None:
     done = run("analyze", net, "--json", str(target))
     assert done.returncode == 0
     assert "Verdict" in done.stdout
-    jsonschema.validate(json.loads(target.read_text()), report_schema())
+    jsonschema.validate(json.loads(target.read_text()), REPORT_SCHEMA)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net.yaml", "out.json"]
 
 
@@ -222,7 +222,7 @@ def test_configs_and_schema_and_version() -> None:
     for name in ("two_layer", "deep_mlp", "mnist_mlp", "residual_mlp", "two_inputs", "bottleneck"):
         assert name in listed.stdout
     assert run("configs", "two_layer").stdout == read("two_layer")
-    assert json.loads(run("schema").stdout) == report_schema()
+    assert json.loads(run("schema").stdout) == REPORT_SCHEMA
     assert run("--version").stdout == f"gradcost {gradcost.__version__}\n"
 
 

@@ -20,7 +20,7 @@ from gradcost.formula import Cost
 from gradcost.graph.rule import Rule
 from gradcost.layers.dense import Dense
 from gradcost.report.details import largest
-from gradcost.report.schema import report_schema
+from gradcost.report.schema import REPORT_SCHEMA
 from networks import networks
 
 
@@ -36,7 +36,7 @@ def two_layer(tmp_path: Path) -> Path:
 def test_json_follows_its_schema_and_adds_up(spec: dict[str, Any]) -> None:
     report = gradcost.analyze(spec, chunk=5)
     data = json.loads(report.to_json())
-    jsonschema.validate(data, report_schema())
+    jsonschema.validate(data, REPORT_SCHEMA)
     for strategy in data["strategies"].values():
         for category, total in strategy["predicted"].items():
             if category != "peak_bytes":
@@ -55,7 +55,7 @@ def test_json_follows_its_schema_and_adds_up(spec: dict[str, Any]) -> None:
 
 
 def test_schema_is_itself_valid() -> None:
-    jsonschema.Draft202012Validator.check_schema(report_schema())
+    jsonschema.Draft202012Validator.check_schema(REPORT_SCHEMA)
 
 
 def test_carried_tensors_of_the_seed_network(two_layer: Path) -> None:

@@ -327,7 +327,7 @@ class Report:
             raise UsageError(f"this is no report of schema version {SCHEMA_VERSION}, but {str(version)[:40]!r}")
         try:
             report: Report = build(cls, values)
-        except (KeyError, TypeError, ValueError, StopIteration) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"this is no whole report: {str(error)[:200]}; make it anew") from None
         return report
 

@@ -76,7 +76,10 @@ def build(kind: Any, value: Any) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        return build(next(each for each in inner if each is not type(None) and _fits(each, value)), value)
+        others = [each for each in inner if each is not type(None)]
+        fitting = others if len(others) == 1 else [each for each in others if _fits(each, value)]
+        _check(bool(fitting), kind, value)
+        return build(fitting[0], value)
     if origin is tuple:
         _check(isinstance(value, list), kind, value)
         each = inner[:1] * len(value) if inner[-1] is Ellipsis else inner

@@ -8,8 +8,10 @@ from gradcost.report.model import SCHEMA_VERSION, Report
 from gradcost.report.plain import schema
 
 
-def report_schema() -> dict[str, Any]:
-    """Return the JSON Schema of ``Report.to_dict``."""
+def _schema() -> dict[str, Any]:
     found = schema(Report)
     found["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "gradcost report", **found}
+
+
+REPORT_SCHEMA = _schema()
