@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 @st.composite
 def dense_chains(draw: st.DrawFn) -> dict[str, Any]:
-    """Sigmoid chains of DESIGN's reference figures: widths 1-8, depth 1-6, batch 1-4."""
+    """Sigmoid chains, whose figures docs/mathematics.md has in full: widths 1-8, depth 1-6, batch 1-4."""
     widths = draw(st.lists(st.integers(1, 8), min_size=2, max_size=7))
     bias = draw(st.booleans())
     return {

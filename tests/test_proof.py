@@ -1,4 +1,4 @@
-"""Prediction and measurement agree to the last integer, and with DESIGN's reference figures."""
+"""Prediction and measurement agree to the last integer, and with the closed forms of docs/mathematics.md."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_random_networks(spec: dict[str, Any], chunk: int) -> None:
 
 @given(dense_chains())
 def test_dense_chains_have_the_reference_macs(spec: dict[str, Any]) -> None:
-    """DESIGN's figures: contraction multiplies of a dense chain n_0..n_L with batch B."""
+    """The MACs of a dense chain n_0..n_L with batch B, as docs/mathematics.md has them."""
     report = gradcost.analyze(spec, measure=True)
     assert not [m for m in report.mismatches if m.category != "gradient"]
     B, n = spec["batch"], [spec["input"]["shape"][0], *(layer["units"] for layer in spec["layers"])]
@@ -59,7 +59,7 @@ def test_dense_chains_have_the_reference_macs(spec: dict[str, Any]) -> None:
 
 @given(dense_chains())
 def test_dense_chains_have_the_reference_products(spec: dict[str, Any]) -> None:
-    """Births and first pushes: B p_j and B n_(j+1) p_j multiplies, and B n_l p_j more by sigma' at each layer."""
+    """Births, first pushes and slopes of a dense chain, as docs/mathematics.md has them."""
     report = gradcost.analyze(spec, measure=False)
     B, n = spec["batch"], [spec["input"]["shape"][0], *(layer["units"] for layer in spec["layers"])]
     L, bias = len(n) - 1, int(spec["layers"][0]["bias"])

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import replace
 from typing import Any
 
 from gradcost.importing.draft import FUSABLE, Draft, Entry
+from gradcost.importing.folding import Repeat, folded
 from gradcost.spec.flow import flow
-
-WIDTH = 120
-_PLACE = re.compile(r"[A-Za-z].*?_\d+_(?=[A-Za-z_])")
-LONGEST_BLOCK = 80  # layers of a block that is looked for
-
-Reference = tuple[str, int | str]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """Layers that come several times, one run behind the other, each reading the last of the run before."""
-
-    name: str
-    times: int
-    layers: tuple[Entry, ...]
-    source: str  # what the first run reads
 
 
 def spec_of(draft: Draft, loss: str = "none") -> dict[str, Any]:
@@ -37,7 +20,7 @@ def spec_of(draft: Draft, loss: str = "none") -> dict[str, Any]:
 
 def text_of(draft: Draft, loss: str = "none", source: str = "") -> str:
     """Return the spec as YAML, with notes at its head and repeated runs folded."""
-    items = _folded(_joined(draft), _previous(draft))
+    items = folded(_joined(draft), _previous(draft))
     lines = [f"# Imported from {source}." if source else "# Imported."]
     lines += [f"# {note}" for note in draft.notes]
     lines += [f"{key}: {flow(value)}" for key, value in _head(draft).items()]
@@ -101,81 +84,3 @@ def _joined(draft: Draft) -> list[Entry]:
         made[entry.name] = entry
         kept.append(entry)
     return kept
-
-
-# ---- folding ----
-
-
-def _folded(entries: Sequence[Entry], first: str) -> list[Entry | Repeat]:
-    """Fold the runs that save the most lines, from the top down."""
-    place = {entry.name: index for index, entry in enumerate(entries)}
-    shared = {str(entry.options["share"]) for entry in entries if "share" in entry.options}
-    last_reader = {source: index for index, entry in enumerate(entries) for source in entry.sources}
-
-    def key(index: int, start: int) -> tuple[str, str, tuple[Reference, ...]] | None:
-        """Return what a layer is, seen from the start of its run; None where it reads something far away."""
-        entry = entries[index]
-        if "share" in entry.options or entry.name in shared:
-            return None
-        references: list[Reference] = []
-        before = entries[start - 1].name if start else first
-        for source in entry.sources:
-            if source == before:
-                references.append(("input", 0))
-            elif place.get(source, -1) >= start:
-                references.append(("own", place[source] - start))
-            else:
-                return None
-        return entry.type, repr(entry.options), tuple(references)
-
-    def closed(start: int, size: int) -> bool:
-        """Whether nothing behind a run reads any of its layers but the last."""
-        inside = range(start, start + size - 1)
-        return all(last_reader.get(entries[index].name, 0) < start + size for index in inside)
-
-    def times(start: int, size: int) -> int:
-        keys = [key(start + offset, start) for offset in range(size)]
-        if None in keys or not closed(start, size):
-            return 1
-        found = 1
-        while start + (found + 1) * size <= len(entries):
-            here = start + found * size
-            if not closed(here, size) or [key(here + offset, here) for offset in range(size)] != keys:
-                break
-            found += 1
-        return found
-
-    items: list[Entry | Repeat] = []
-    ends: dict[str, str] = {}  # the last layer of the last run -> the block, which stands for it outside
-    blocks = (name for name in (f"block{number}" for number in count(1)) if name not in place)
-    index = 0
-    while index < len(entries):
-        size, runs = 1, 1
-        for wider in range(2, min(LONGEST_BLOCK, (len(entries) - index) // 2) + 1):
-            found = times(index, wider)
-            if wider * (found - 1) > size * (runs - 1):
-                size, runs = wider, found
-        if runs > 1:
-            source = entries[index - 1].name if index else first
-            layers = _short(entries[index : index + size], source)
-            items.append(Repeat(next(blocks), runs, layers, ends.get(source, source)))
-            ends[entries[index + size * runs - 1].name] = items[-1].name
-        else:
-            entry = entries[index]
-            items.append(replace(entry, sources=[ends.get(source, source) for source in entry.sources]))
-        index += size * runs
-    return items
-
-
-def _short(entries: Sequence[Entry], source: str) -> tuple[Entry, ...]:
-    """Give the layers of a block names of their own: without the place of the first run, ``layers_0_``."""
-    places = Counter(match[0] for entry in entries if (match := _PLACE.match(entry.name)))
-    place = places.most_common(1)[0][0] if places else ""
-    names: dict[str, str] = {source: "input"}
-    for entry in entries:
-        name = entry.name.removeprefix(place)
-        fits = name and (name[0].isalpha() or name[0] == "_") and name not in names.values() and name != "input"
-        names[entry.name] = name if fits else entry.name
-    return tuple(
-        replace(entry, name=names[entry.name], sources=[names[each] for each in entry.sources]) for entry in entries
-    )
