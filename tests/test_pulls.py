@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
 
 import gradcost
 from gradcost.counting import CountingArray, Meter
-from gradcost.execution.execute import Data, run_plain
+from gradcost.execution.execute import Data, Gradients, measure, run_plain
 from gradcost.formula import CATEGORIES
 from gradcost.graph import At
-from gradcost.schedule.program import Arrays, Buffer, Step
+from gradcost.report.check_counts import compare_figures
+from gradcost.schedule.emitter import Emitter
+from gradcost.schedule.predict import predict
+from gradcost.schedule.program import Arrays, Buffer, Plan, Segment, Step
+from gradcost.schedule.walk import Walk
 from gradcost.strategies import STRATEGIES
 from layer_classes import concrete_layers
+from networks import networks
 from test_catalogue import CASES
 
 SEVERAL = 3
@@ -95,3 +101,40 @@ def test_no_pull_is_left_out() -> None:
     rules = {(layer, name) for layer in concrete_layers() for name in dir(layer) if name.startswith("vjp_")}
     rules |= {(layer, "vjp") for layer in concrete_layers() if hasattr(layer, "vjp")}
     assert {(layer, name) for layer, name in rules if name != "vjp_rule"} - seen == set()
+
+
+@given(networks())
+def test_a_walk_of_several_cotangents_is_as_many_walks(spec: dict[str, Any]) -> None:
+    """K seeds pulled together through a whole network: the counts and the peak of their closed forms, and each seed's
+    gradients as it has them alone."""
+    network = gradcost.load({**spec, "dtype": "float64"})
+    assume(network.trained)
+    data = Data(network)
+    seeds = np.random.default_rng(1).normal(size=(3, network.batch, *network.output.shape))
+
+    def run(given: np.ndarray[Any, Any]) -> Gradients:
+        emitter = Emitter(network)
+        key = ("seed",)
+        cotangent = emitter.pulled("g", emitter.shaped(network.output), len(given), held=True)
+        cotangent.key = key
+        emitter.program.initial.append(cotangent)
+        data.arrays[key] = given
+        emitter.forward()
+        walk = Walk(emitter, cotangent)
+        walk.back(network.nodes)
+        plan = Plan([Segment(emitter.program)], {}, carried=emitter.carried)
+        assert not list(compare_figures("walk", predict(plan), measure(plan, data)))
+        found: dict[tuple[int, str], Any] = {}
+
+        def watch(step: Step, arrays: Arrays) -> None:
+            found.update({k: np.array(arrays[b]) for k, b in walk.gradients.items() if b in arrays})
+
+        run_plain(plan, data, watch=watch)
+        return found
+
+    together = run(seeds)
+    alone = [run(seeds[k : k + 1]) for k in range(3)]
+    for key, values in together.items():
+        assert values.shape == (3, *network.trained[key])
+        for k in range(3):
+            np.testing.assert_allclose(values[k], alone[k][key][0], rtol=1e-9, atol=1e-9)

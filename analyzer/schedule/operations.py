@@ -31,9 +31,9 @@ class Zeros(Operation):
 class Accumulate(Operation):
     """The sum of two derivatives of one value or parameter."""
 
-    @rule(says="{0} + {1}", additions="B*N")
+    @rule(says="{0} + {1}", additions="B*N*K")
     def cotangents(self, at: At, held: Array, more: Array, out: Array) -> None:
-        """Fill out = held + more, for a value of N numbers that several layers read."""
+        """Fill out = held + more, K cotangents of a value of N numbers that several layers read."""
         np.add(held, more, out=out)
 
     @rule(says="the sum of {0} over the batch", additions="(B-1)*N*K")
