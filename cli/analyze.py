@@ -69,6 +69,7 @@ def analyze(
     from gradcost.report import study
     from gradcost.spec import read_source
     from gradcost.strategies import named
+    from gradcost.units import format_bytes
 
     gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
     exports = Exports.of(given)
@@ -91,7 +92,12 @@ def analyze(
     if report.mismatches:
         return WRONG
     names = dict.fromkeys(map(named, strategies))
-    too_large = [n for n in names if budget is not None and report.strategies[n].predicted.peak_bytes > budget]
+    if budget is None:
+        return OK
+    too_large = [name for name in names if report.strategies[name].predicted.peak_bytes > budget]
     if too_large:
-        raise BudgetError("; ".join(f"{name} {report.strategies[name].skipped}" for name in too_large))
+        needs = {name: format_bytes(report.strategies[name].predicted.peak_bytes) for name in too_large}
+        raise BudgetError(
+            "; ".join(f"{name} needs {size}, over {format_bytes(budget)}" for name, size in needs.items())
+        )
     return OK

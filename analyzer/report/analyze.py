@@ -34,7 +34,7 @@ from gradcost.report.plain import finite
 from gradcost.report.verdict import BASELINE, recommend, rival, verdict
 from gradcost.schedule.predict import Prediction, predict
 from gradcost.strategies import OPTIONS, PRIMAL, STRATEGIES, Options, Plan, Strategy, chosen, known
-from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count, format_short, parse_bytes
+from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count, parse_bytes
 from gradcost.version import __version__
 
 SECONDS_ALLOWED = 10.0
@@ -243,16 +243,13 @@ def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None,
     for name, item in work.items():
         peak = item.prediction.peak_bytes
         if budget is not None and peak > budget:
-            item.skipped = f"needs {format_bytes(peak)}, over the budget of {format_bytes(budget)}"
+            item.skipped = f"over the budget of {format_bytes(budget)}"
             if name != PRIMAL.name:
-                too_large.append(f"{name} {item.skipped}")
+                too_large.append(f"{name} needs {format_bytes(peak)}, {item.skipped}")
         elif measure is False:
             item.skipped = "measuring was switched off"
         elif measure is None and item.seconds > SECONDS_ALLOWED:
-            flops = format_short(item.prediction.counts.flops)
-            item.skipped = (
-                f"{flops} operations in {format_short(item.prediction.steps)} steps take long; --measure runs them"
-            )
+            item.skipped = f"over {SECONDS_ALLOWED:.0f} s by a rough guess, --measure runs them"
     if too_large and by_name and measure is not False:
         raise BudgetError(
             "; ".join(too_large) + "; lower the batch, raise the budget, or do not measure (--no-measure)"
