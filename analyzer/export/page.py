@@ -11,9 +11,11 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from gradcost.export.colours import look, style_sheet
 from gradcost.export.figures import GrowthFigure, MemoryFigure, memory_figure
 from gradcost.export.layout import group, lay_out
 from gradcost.report import LayerCost, Report, StrategyReport
+from gradcost.schedule.phases import GROUPS, KINDS, PHASES
 from gradcost.strategies import STRATEGIES
 from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_seconds, format_short
 
@@ -40,6 +42,9 @@ def to_html(report: Report, growth: Sequence[GrowthFigure] = ()) -> str:
         facts += f"; d {target.outputs} / d {target.wrt}: {format_count(target.rows)} x {format_count(target.columns)}"
     data = {
         "strategies": list(report.strategies),
+        "looks": {name: [look(name).variable, look(name).mark.path] for name in report.strategies},
+        "groups": GROUPS,
+        "phases": {each.name: [each.label, each.group] for each in (*PHASES.values(), *KINDS.values())},
         "recommended": report.comparison.recommended,
         "memory": [_memory(memory_figure(name, strategy)) for name, strategy in report.strategies.items()],
         "growth": [_growth(figure) for figure in growth],
@@ -57,6 +62,7 @@ def to_html(report: Report, growth: Sequence[GrowthFigure] = ()) -> str:
         "strategies": _strategies(report),
         "baseline": escape(report.comparison.baseline),
         "version": escape(report.gradcost_version),
+        "colours": style_sheet(),
         "style": style,
         "script": script,
         "data": text,
