@@ -27,6 +27,7 @@ from gradcost.grids import Axis
 from gradcost.grids.run import PREDICT
 from gradcost.schedule.phases import GROUPS, KINDS, PHASES
 from gradcost.strategies import STRATEGIES
+from gradcost.units import format_bytes
 
 HOSTILE = '</script><b>"x" & {{data}} | _'
 TWO_LAYER = Path(__file__).parent.parent / "configs" / "two_layer.yaml"
@@ -71,9 +72,10 @@ class Outline(HTMLParser):
 
 
 def test_the_page_holds_all_and_loads_nothing() -> None:
-    report = gradcost.analyze(chain(3), measure=True)
+    analysis = gradcost.study(chain(3), measure=True)
+    report = analysis.report
     growth = growth_figures(chain(3), [Axis("batch", (1, 8)), Axis("layers.body.repeat", (2, 4))], PREDICT)
-    page = to_html(report, growth)
+    page = to_html(analysis, growth)
     outline = Outline()
     outline.feed(page)
     outline.close()
@@ -86,7 +88,7 @@ def test_the_page_holds_all_and_loads_nothing() -> None:
         peak = max(instant[3] for instant in figure["instants"])
         assert peak == report.strategies[figure["strategy"]].predicted.peak_bytes
     exact = {float(cells[0]) for cells in outline.cells if cells}
-    assert exact == {float(strategy.predicted.multiplies) for strategy in report.strategies.values()}
+    assert exact == {float(strategy.predicted.multiplies) for strategy in report.all.values()}
     assert set(data["phases"]) == set(PHASES) | set(KINDS)
     assert {group for _, group in data["phases"].values()} <= set(data["groups"])
     shown = [name for figure in data["memory"] for name in (*(i[2] for i in figure["instants"]), *figure["rest"])]
@@ -104,16 +106,16 @@ def test_the_page_holds_all_and_loads_nothing() -> None:
 def test_every_example_has_a_page_without_growth(name: str) -> None:
     path = next((TWO_LAYER.parent).rglob(f"{name}.yaml"))
     outline = Outline()
-    outline.feed(to_html(gradcost.analyze(path, measure=False)))
+    outline.feed(to_html(gradcost.study(path, measure=False)))
     outline.close()
     assert outline.open == []
     assert len(json.loads(outline.data)["graph"]["nodes"]) <= 162
 
 
 def test_a_long_schedule_keeps_its_peak_and_its_sums() -> None:
-    report = gradcost.analyze(chain(400), measure=False)
-    for name, strategy in report.strategies.items():
-        figure = memory_figure(name, strategy)
+    analysis = gradcost.study(chain(400), measure=False)
+    for name, strategy in analysis.report.all.items():
+        figure = memory_figure(name, analysis.timeline(name))
         assert len(figure.instants) <= SHOWN_STEPS
         assert len(figure.bands) <= SHOWN_ARRAYS
         assert figure.unshown > 0
@@ -137,14 +139,14 @@ def test_growth_along_what_makes_no_network_is_left_out() -> None:
 
 def test_default_axes_are_those_that_are_quick() -> None:
     small, large = ({**chain(depth), "name": "x"} for depth in (2, 2000))
-    assert [axis.path for axis in growth_axes(small, gradcost.analyze(small, measure=False))] == [
+    assert [axis.path for axis in growth_axes(small, gradcost.study(small, measure=False))] == [
         "batch",
         "layers.body.repeat",
         "input.shape.1",
         "layers.body.layers.up.units",
         "layers.2.units",
     ]
-    assert growth_axes(large, gradcost.analyze(large, measure=False)) == []
+    assert growth_axes(large, gradcost.study(large, measure=False)) == []
 
 
 def nested(outer: Any, inner: Any) -> dict[str, Any]:
@@ -165,14 +167,14 @@ def nested(outer: Any, inner: Any) -> dict[str, Any]:
 )
 def test_depths_come_before_other_sizes(outer: Any, inner: Any, depths: list[str]) -> None:
     spec = nested(outer, inner)
-    axes = growth_axes(spec, gradcost.analyze(spec, measure=False))
+    axes = growth_axes(spec, gradcost.study(spec, measure=False))
     assert [axis.path for axis in axes][:4] == ["batch", *depths, "vars.wide"]
     assert len(axes) == 6
 
 
 def test_a_depth_that_takes_long_leaves_room_for_what_does_not() -> None:
     spec = {"inputs": {"x": [3]}, **{key: value for key, value in chain(600).items() if key != "input"}}
-    axes = growth_axes(spec, gradcost.analyze(spec, measure=False))
+    axes = growth_axes(spec, gradcost.study(spec, measure=False))
     assert [axis.path for axis in axes] == ["batch", "layers.body.layers.up.units", "layers.2.units"]
 
 
@@ -215,34 +217,35 @@ def test_deep_networks_are_drawn_by_their_blocks() -> None:
     assert list(dict.fromkeys(flat.values())) == ["l0 .. l2", "l3 .. l5", "l6 .. l8", "l9"]
 
 
-def test_markdown_is_one_table_whatever_the_name() -> None:
+def test_markdown_is_two_tables_whatever_the_name() -> None:
     report = gradcost.analyze(chain(1), measure=True)
-    lines = to_markdown(report).splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 2 + len(report.strategies)
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {9}
-    assert "**`reverse`**" in table[2]
-    assert "= predicted" in table[2]
+    text = to_markdown(report)
+    lines = text.splitlines()
+    strategies, layers = (part.splitlines() for part in text.split("\n\n") if part.startswith("|"))
+    assert len(strategies) == 2 + len(report.all)
+    assert len(layers) == 2 + len(report.network.layers) + 2, "with the loss and the totals"
+    for table in (strategies, layers):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+    assert strategies[3].startswith("| **reverse** |")
+    assert "= predicted" in strategies[3]
     assert lines[0] == '### \\</script\\>\\<b\\>"x" & {{data}} \\| \\_'
 
 
 def test_csv_has_every_figure_exactly() -> None:
     report = gradcost.analyze(TWO_LAYER, strategies=["reverse", "forward_jvp"], measure=True)
     rows = list(csv.DictReader(io.StringIO(to_csv(report))))
-    assert [row["strategy"] for row in rows] == ["reverse", "forward_jvp"]
+    assert [row["strategy"] for row in rows] == ["primal", "reverse", "forward_jvp"]
     for row in rows:
-        strategy = report.strategies[row["strategy"]]
+        strategy = report.all[row["strategy"]]
         assert strategy.measured is not None
-        assert {key: int(row[f"predicted_{key}"]) for key in strategy.predicted.to_dict()} == (
-            strategy.predicted.to_dict()
-        )
+        assert {key: int(row[f"predicted_{key}"]) for key in dict(strategy.predicted)} == (dict(strategy.predicted))
         assert float(row["measured_seconds"]) == strategy.measured.seconds
 
 
 def test_plots_are_whole_and_the_same_each_time() -> None:
     pytest.importorskip("matplotlib")
-    report = gradcost.analyze(chain(2), measure=False, strategies=["reverse", "forward_jacobian"])
-    memory = [memory_figure(name, strategy) for name, strategy in report.strategies.items()]
+    analysis = gradcost.study(chain(2), measure=False, strategies=["reverse", "forward_jacobian"])
+    memory = [memory_figure(name, analysis.timeline(name)) for name in analysis.report.strategies]
     growth = growth_figures(chain(2), [Axis("batch", (1, 8))], PREDICT)
     files = dict(draw(memory, growth, "svg"))
     assert sorted(files) == [
@@ -266,21 +269,22 @@ def colours_of(svg: bytes) -> set[str]:
 
 def test_a_kind_of_array_has_one_colour_and_memory_binary_marks() -> None:
     pytest.importorskip("matplotlib")
-    report = gradcost.analyze(TWO_LAYER, measure=False)
-    for name, strategy in report.strategies.items():
-        figure = memory_figure(name, strategy)
+    analysis = gradcost.study(TWO_LAYER, measure=False)
+    for name, strategy in analysis.report.all.items():
+        figure = memory_figure(name, analysis.timeline(name))
         ((_, content),) = draw([figure], [], "svg")
         groups = {layer.group for layer in figure.layers()}
         assert colours_of(content) == {OF_GROUP[group].light for group in groups}
         assert all(GROUPS[group] in content.decode().replace("&apos;", "'") for group in groups)
-        assert b">256 B</text>" in content
+        step = binary_step(strategy.predicted.peak_bytes)
+        assert f">{format_bytes(step)}</text>" in content.decode()
         assert b">W[1]</text>" in content, "the largest arrays are named"
 
 
 def test_what_never_changes_lies_at_the_bottom() -> None:
-    report = gradcost.analyze(chain(400), measure=False)
-    for name, strategy in report.strategies.items():
-        figure = memory_figure(name, strategy)
+    analysis = gradcost.study(chain(400), measure=False)
+    for name in analysis.report.all:
+        figure = memory_figure(name, analysis.timeline(name))
         layers = figure.layers()
         constant = [len(set(layer.sizes)) == 1 for layer in layers]
         assert constant == sorted(constant, reverse=True)
@@ -298,9 +302,8 @@ def test_a_strategy_has_one_look_whichever_are_shown() -> None:
         growth = growth_figures(chain(2), [Axis("batch", (1, 8))], settings)
         for _, content in draw([], growth, "svg"):
             assert colours_of(content) == {look(name).colour.light for name in shown}
-        report = gradcost.analyze(chain(2), measure=False, strategies=shown)
         outline = Outline()
-        outline.feed(to_html(report, growth))
+        outline.feed(to_html(gradcost.study(chain(2), measure=False, strategies=shown), growth))
         assert json.loads(outline.data)["looks"] == {
             name: [look(name).variable, look(name).mark.path] for name in shown
         }

@@ -79,9 +79,8 @@ def timeline(plan: Plan) -> Timeline:
 
 def _moments(program: Program) -> Iterator[Moment]:
     live = sum(buffer.bytes for buffer in program.initial)
-    ITEM = __import__("gradcost.units").units.ITEM_BYTES[program.initial[0].dtype]  # INTERIM
     for step in program.steps:
-        workspace = step.term.cost.evaluate(step.term.dims)[-1] * ITEM  # INTERIM
+        workspace = step.term.cost.evaluate(step.term.dims)[-1]
         live += step.allocates
         yield Moment(step.label, step.phase, live + workspace, workspace)
         live -= step.releases
@@ -96,7 +95,7 @@ def _lives(program: Program) -> list[Life]:
     def close(base: Buffer, last: int) -> None:
         now, kind, first = current.pop(base)
         if first <= last:
-            found.append(Life(now.name, now.shape, base.bytes, kind, first, last))
+            found.append(Life(now.name, now.shown, base.bytes, kind, first, last))
 
     for buffer in program.initial:
         kind = _KIND_OF.get(str(buffer.key[0]), "held") if buffer.key else "held"

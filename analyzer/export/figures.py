@@ -10,10 +10,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from gradcost.execution.timeline import Timeline
 from gradcost.grids import Axis, paths
 from gradcost.grids.grid import value_at
 from gradcost.grids.run import Settings, read_tree, sweep
-from gradcost.report import Report, StrategyReport
+from gradcost.report import Analysis
 from gradcost.schedule.phases import described
 from gradcost.units import Shape
 
@@ -107,9 +108,8 @@ class GrowthFigure:
     curves: tuple[Curve, ...]
 
 
-def memory_figure(name: str, strategy: StrategyReport) -> MemoryFigure:
+def memory_figure(name: str, line: Timeline) -> MemoryFigure:
     """Return the memory of one pass; of a long schedule, the highest step of each of many equal parts."""
-    line = strategy.timeline
     total = len(line.moments)
     parts = min(total, SHOWN_STEPS)
     shown = [
@@ -160,15 +160,14 @@ def spread(values: Sequence[int], most: int) -> list[int]:
     return found
 
 
-def growth_axes(source: str | Path | Mapping[str, Any], report: Report) -> list[Axis]:
+def growth_axes(source: str | Path | Mapping[str, Any], analysis: Analysis) -> list[Axis]:
     """Return axes for growth plots, as many as are predicted in seconds: the batch, depths, other sizes.
 
     Sizes go from an eighth to eight times what they are.
     """
     tree = read_tree(source)
-    left = GROWTH_STEPS // sum(
-        len(segment.program.steps) for strategy in report.strategies.values() for segment in strategy.plan.segments
-    )
+    segments = (segment for plan in analysis.plans.values() for segment in plan.segments)
+    left = GROWTH_STEPS // sum(len(segment.program.steps) for segment in segments)
     found = []
     depths = set(_depths(tree["layers"], "layers"))
     for path in sorted(paths(source), key=lambda path: path != "batch" and path not in depths):

@@ -36,6 +36,11 @@ class Accumulate(Operation):
         """Fill out = held + more, for a value of N numbers that several layers read."""
         np.add(held, more, out=out)
 
+    @rule(says="the sum of {0} over the batch", additions="(B-1)*N*K")
+    def samples(self, at: At, each: Array, out: Array) -> None:
+        """Fill out (K, 1, \\*shape) with the sum of each (K, B, \\*shape) over the batch."""
+        np.add.reduce(each, axis=1, keepdims=True, out=out)
+
     @rule(says="+= {0}", additions="p")
     def gradients(self, at: At, more: Array, out: Array) -> None:
         """Add to out, for a parameter of p numbers that several layers share."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TypeAlias
 
 from gradcost.formula import Dims
@@ -71,7 +72,7 @@ def parameter_gradients(
 def new_gradient(emitter: Emitter, node: Node, name: str, gradients: Gradients, *, keep: bool = True) -> Buffer:
     """Return the buffer of a parameter's gradient, which is kept to the end if it is the parameter's first."""
     held = keep and node.key(name) not in gradients
-    return emitter.buffer(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=held)
+    return emitter.pulled(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=held)
 
 
 def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
@@ -85,7 +86,8 @@ def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, grad
 def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
     """Emit the cotangent of one input from that of the output."""
     source = emitter.graph.nodes[node.sources[index]]
-    pulled = emitter.buffer(cotangent_symbol(source), emitter.shaped(source))
+    shape = (emitter.graph.batch_of(node), *source.shape)
+    pulled = emitter.pulled(cotangent_symbol(source), shape, cotangent.shape[0])
     if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Join):
@@ -95,7 +97,16 @@ def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer
         emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=(cotangent,))
     else:
         emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled)
-    return pulled
+    return _over_samples(emitter, node, pulled) if node.batched and not source.batched else pulled
+
+
+def _over_samples(emitter: Emitter, node: Node, pulled: Buffer) -> Buffer:
+    """Emit the sum of the samples' cotangents of a value that is one for all of them."""
+    cotangents, batch, *shape = pulled.shape
+    total = emitter.pulled(pulled.symbol, (1, *shape), cotangents)
+    dims = Dims({"B": batch, "N": prod(shape), "K": cotangents}, {"B": "B", "N": f"N{node.number}"})
+    emitter.do(node, "cotangent", Accumulate(), (pulled,), rule="samples", makes=total, dims=dims)
+    return total
 
 
 def cotangent_symbol(node: Node) -> str:
@@ -105,9 +116,9 @@ def cotangent_symbol(node: Node) -> str:
 
 def _accumulate(emitter: Emitter, node: Node, held: Buffer, more: Buffer) -> Buffer:
     """Emit the sum of two cotangents of a value that several layers read."""
-    total = emitter.buffer(held.symbol, held.shape)
-    batch = emitter.graph.batch
-    dims = Dims({"B": batch, "N": held.elements // batch}, {"B": "B", "N": f"N{node.number}"})
+    total = emitter.pulled(held.symbol, held.shape[1:], held.shape[0])
+    batch = emitter.graph.batch_of(node)
+    dims = Dims({"B": batch, "N": prod(node.shape)}, {"B": "B", "N": f"N{node.number}"})
     over = (held, more)
     emitter.do(node, "cotangent", Accumulate(), over, rule="cotangents", makes=total, dims=dims, over=over)
     return total
@@ -129,7 +140,7 @@ def rows(emitter: Emitter, nodes: Sequence[Node], finish: Callable[[Walk], None]
         jacobian[key] = emitter.buffer(symbol, (*emitter.shaped(graph.output), *shape), held=True)
         emitter.do(node, "jacobian", Room(), makes=jacobian[key])
     with program.loop(graph.rows):
-        seed = emitter.buffer(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
+        seed = emitter.pulled(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
         emitter.do(graph.output, "seed", UnitVector(), makes=seed)
         walk = Walk(emitter, seed, keep=False)
         walk.back(nodes)
