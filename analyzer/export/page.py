@@ -11,6 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from gradcost.export.colours import look, style_sheet
 from gradcost.export.figures import GrowthFigure, MemoryFigure, memory_figure
 from gradcost.export.layout import group, lay_out
 from gradcost.formula import explain
@@ -18,6 +19,7 @@ from gradcost.report.analyze import Analysis
 from gradcost.report.figures import Figure
 from gradcost.report.model import PRIMAL, Report, StrategyReport
 from gradcost.report.tables import SHOWN, not_run, state
+from gradcost.schedule.phases import GROUPS, KINDS, PHASES
 from gradcost.schedule.predict import PredictedRow, Prediction
 from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 
@@ -40,6 +42,9 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
     facts = network.facts if report.target.usual else f"{network.facts}; {report.target}"
     data = {
         "strategies": list(report.strategies),
+        "looks": {name: [look(name).variable, look(name).mark.path] for name in report.strategies},
+        "groups": GROUPS,
+        "phases": {each.name: [each.label, each.group] for each in (*PHASES.values(), *KINDS.values())},
         "recommended": report.comparison.recommended,
         "memory": [_memory(memory_figure(name, analysis.timeline(name))) for name in report.strategies],
         "growth": [_growth(figure) for figure in growth],
@@ -60,6 +65,7 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
         "strategies": _strategies(report),
         "baseline": escape(report.comparison.baseline),
         "version": escape(report.gradcost_version),
+        "colours": style_sheet(),
         "style": style,
         "script": script,
         "data": text,
