@@ -88,6 +88,15 @@ ZERO: dict[str, dict[str, Any]] = {
             {"type": "dense", "units": 1, "activation": "tanh"},
         ],
     },
+    "a norm over the batch in front of a sum": {
+        "batch": 2,
+        "input": {"shape": [3, 4]},
+        "layers": [
+            {"type": "dense", "units": 4},
+            {"type": "flatten"},
+            {"type": "batchnorm", "statistics": "batch"},
+        ],
+    },
     "rounding inside a saturated softmax": {
         "batch": 2,
         "input": {"shape": [2, 3]},
@@ -114,6 +123,36 @@ ZERO: dict[str, dict[str, Any]] = {
 }
 
 
+UNDERFLOW: dict[str, dict[str, Any]] = {
+    dtype: {
+        "batch": 3,
+        "dtype": dtype,
+        "input": {"shape": [3]},
+        "layers": [
+            {"type": "dense", "units": 2},
+            {"type": "scale", "factor": small},
+            {"type": "scale", "factor": small},
+            {"type": "scale", "factor": 1 / small},
+        ],
+    }
+    for dtype, small in (("float32", 1e-21), ("float64", 1e-160))
+}
+
+
+@pytest.mark.parametrize("dtype", UNDERFLOW)
+def test_a_jacobian_that_loses_digits_to_underflow_is_not_wrong(dtype: str) -> None:
+    report = gradcost.analyze(UNDERFLOW[dtype], strategies=["reverse", "forward_jacobian"], measure=True)
+    assert not report.mismatches
+    assert not report.warnings
+
+
+def test_the_rounding_of_the_first_strategy_counts_too() -> None:
+    spec = ZERO["zero from both ends, and only one strategy rounds in the middle"]
+    for seed in range(4):
+        names = ["forward_factored", "forward_jvp"]
+        assert not gradcost.analyze(spec, strategies=names, measure=True, seed=seed).mismatches
+
+
 @pytest.mark.parametrize("why", ZERO)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_gradient_that_is_zero_by_mathematics_is_not_wrong(why: str, dtype: str) -> None:
@@ -129,11 +168,12 @@ def test_a_gradient_that_is_zero_by_mathematics_is_not_wrong(why: str, dtype: st
 
 
 def test_a_gradient_that_is_all_zero_is_said_to_be_and_why() -> None:
-    report = gradcost.analyze(ZERO["the outputs of a softmax sum to 1"], measure=True)
-    (note,) = report.warnings
-    assert "zero but for rounding" in note
-    assert "softmax always sum to 1; give a loss" in note
-    assert "times measured" not in report.strategies["forward_gradient"].note, "no variance of nothing"
+    for seed in range(4):
+        report = gradcost.analyze(ZERO["the outputs of a softmax sum to 1"], measure=True, seed=seed)
+        (note,) = report.warnings
+        assert "zero but for rounding" in note
+        assert "softmax always sum to 1; give a loss" in note
+        assert "times measured" not in report.strategies["forward_gradient"].note, "no variance of nothing"
     dead = [{"type": "dense", "units": 3}, {"type": "scale", "factor": 0}]
     (note,) = gradcost.analyze({"input": {"shape": [2]}, "layers": dead}, measure=True).warnings
     assert note.endswith("what is differentiated does not depend on the parameters.")
@@ -332,6 +372,19 @@ NOT_FINITE: dict[str, tuple[dict[str, Any], str]] = {
     "overflow": (
         {"batch": 4, "dtype": "float32", "input": {"shape": [50]}, "layers": SQUARES, "loss": "mse"},
         "Loss and gradients are not finite: layer `s7` (primal) goes beyond the range of float32.",
+    ),
+    "overflow inside a layer": (
+        {
+            "dtype": "float32",
+            "input": {"shape": [3]},
+            "layers": [
+                {"type": "dense", "units": 16, "activation": "sigmoid"},
+                {"type": "scale", "factor": 1e38},
+                {"type": "layernorm"},
+            ],
+            "loss": "mse",
+        },
+        "Loss and gradients are not finite: layer `layernorm_3` (primal) goes beyond the range of float32.",
     ),
     "overflow of the loss": (
         {

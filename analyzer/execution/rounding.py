@@ -32,13 +32,14 @@ def moved_by_rounding(plan: Plan, data: Data) -> Iterator[Gradients]:
 
 
 class Noise:
-    """Factors of about 1: 1 + eps r, with r from N(0, 1)."""
+    """What rounding makes of a number x: x (1 + eps r) + eta r', r and r' from N(0, 1), eta the least above zero."""
 
     def __init__(self, seed: int, dtype: str) -> None:
         """Seed the generator."""
         self._generator = np.random.default_rng(seed)
         self._dtype = np.dtype(dtype).type
         self._eps = np.finfo(dtype).eps
+        self._eta = np.finfo(dtype).smallest_subnormal
 
     def read(self, at: At) -> At:
         """Return what a rule reads times one factor: entries that are equal stay so, as max pooling asks."""
@@ -46,11 +47,10 @@ class Noise:
         return At({name: values * factor if _real(values) else values for name, values in vars(at).items()})
 
     def move(self, values: Array) -> None:
-        """Multiply each entry by a factor of its own."""
-        factors = self._generator.standard_normal(values.shape, self._dtype)
-        np.multiply(factors, self._eps, out=factors)
-        np.add(factors, 1.0, out=factors)
-        np.multiply(values, factors, out=values)
+        """Round each entry at random."""
+        factors, rest = self._generator.standard_normal((2, *values.shape), self._dtype)
+        np.multiply(values, 1 + self._eps * factors, out=values)
+        np.add(values, self._eta * rest, out=values)
 
 
 class Noisy(Operation):

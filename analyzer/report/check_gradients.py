@@ -45,11 +45,10 @@ class Scale:
     """
 
     def __init__(self, exact: Gradients, eps: float) -> None:
-        """Start from the largest entries; an eps of the network's largest is no error in any tensor."""
-        least = max(_size(values) for values in exact.values()) / ROUNDINGS
+        """Start from the largest entries."""
         self.exact = exact
         self.eps = eps
-        self.sizes = {key: max(_size(values), least) for key, values in exact.items()}
+        self.sizes = {key: _size(values) for key, values in exact.items()}
 
     @property
     def limit(self) -> float:
