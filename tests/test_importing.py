@@ -18,7 +18,9 @@ import gradcost
 from gradcost.cli.main import commands
 from gradcost.importing.axes import Atom, UnsupportedError, fresh
 from gradcost.importing.draft import Draft
+from gradcost.importing.recipes import products
 from gradcost.importing.spec_text import spec_of, text_of
+from gradcost.importing.weights import Weight
 from gradcost.spec.located import parse_yaml
 
 
@@ -130,6 +132,23 @@ def test_tied_weights_are_shared_and_counted_once() -> None:
     assert [layer.get("share") for layer in spec_of(draft)["layers"]] == [None, "first", None]
     assert gradcost.load(spec_of(draft)).parameters == 24
     assert len(draft.notes) == 1, "a spec cannot share a half of a layer's parameters, and says so"
+
+
+def test_parameters_are_kept_frozen_and_shared_as_they_are() -> None:
+    draft = Draft("net", "float32", Atom(1, batch=True))
+    x = draft.input("x", [1, 3])
+    frozen, other = (Weight((3, 3), key, trainable=False) for key in ("frozen", "other"))
+    one = products.dense(draft, "one", x, frozen, units=3)
+    two = products.dense(draft, "two", one, frozen, units=3)
+    three = products.dense(draft, "three", two, other, Weight((3,), "free", trainable=False), units=3)
+    draft.end(products.dense(draft, "four", three, Weight((3, 3), "trained"), units=3))
+    layers = spec_of(draft)["layers"]
+    assert [layer.get("trainable", True) for layer in layers] == [False, False, False, True]
+    assert [layer.get("share") for layer in layers] == [None, "one", None, None]
+    with pytest.raises(UnsupportedError, match="some of its parameters are frozen"):
+        products.dense(draft, "five", x, frozen, Weight((3,), "bias"), units=3)
+    with pytest.raises(UnsupportedError, match="its weights are computed"):
+        products.dense(draft, "six", x, one, units=3)
 
 
 # ---- ONNX ----
