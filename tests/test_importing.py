@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import gradcost
 from gradcost.cli.main import commands
-from gradcost.importing.axes import Atom, UnsupportedError, fresh
+from gradcost.importing.axes import Atom, UnsupportedError, Value, fresh
 from gradcost.importing.draft import Draft
 from gradcost.importing.recipes import products
 from gradcost.importing.spec_text import spec_of, text_of
@@ -110,6 +110,42 @@ def test_repeated_runs_become_blocks_of_the_same_network(blocks: int) -> None:
         assert "      - {name: up, type: dense, units: 8, activation: relu}" in text.splitlines()
         assert "      - {name: add, type: add, from: [down, input]}" in text.splitlines()
         assert len(text.splitlines()) == 15
+
+
+def runs(count: int) -> tuple[Draft, list[Value]]:
+    """A chain of runs that can be folded, and what the first layer of each makes."""
+    draft = Draft("net", "float64", Atom(2, batch=True))
+    value, inner = draft.input("x", [2, 4]), []
+    for number in range(count):
+        inner.append(products.dense(draft, f"layers_{number}_up", value, Weight((4, 4), number), units=4))
+        value = draft.over_last(f"layers_{number}_norm", "rmsnorm", inner[-1])
+    return draft, [*inner, value]
+
+
+def same_network(draft: Draft) -> str:
+    """Return a draft's YAML, once it has been seen to be the network of its dict."""
+    text = text_of(draft, "mse")
+    folded, plain = gradcost.load(parse_dict(text)), gradcost.load(spec_of(draft, "mse"))
+    ours, theirs = ([(type(node.layer), node.sources, node.shared) for node in each.nodes] for each in (folded, plain))
+    assert ours == theirs
+    return text
+
+
+def test_a_run_that_is_read_from_outside_is_no_block() -> None:
+    draft, values = runs(4)
+    draft.end(values[-1])
+    assert "repeat: 4" in same_network(draft)
+    draft, values = runs(4)
+    draft.end(draft.join("sum", "add", [values[-1], values[2]]))
+    assert "repeat: 2" in same_network(draft), "the first two; the third has a reader further down"
+
+
+def test_a_layer_whose_parameters_others_share_is_in_no_block() -> None:
+    draft, values = runs(4)
+    draft.end(products.dense(draft, "again", values[-1], Weight((4, 4), 2), units=4))
+    text = same_network(draft)
+    assert "repeat: 2" in text
+    assert "share: layers_2_up" in text
 
 
 def parse_dict(text: str) -> dict[str, Any]:
