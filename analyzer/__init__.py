@@ -2,68 +2,92 @@
 
 ``gradcost.analyze("net.yaml")`` predicts every tensor size, operation count and peak memory of each strategy in closed
 form, measures the same figures on a real numpy run, and returns both as a ``Report``.
+
+Every name is imported when it is asked for (PEP 562): ``import gradcost`` loads neither numpy nor rich.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gradcost.errors import BudgetError, GradcostError, SpecError, UncountedOperationError, UsageError
-from gradcost.graph import Graph as Network
-from gradcost.report import (
-    REPORT_SCHEMA,
-    Comparison,
-    LayerCost,
-    Measured,
-    Mismatch,
-    NetworkReport,
-    Predicted,
-    Report,
-    StrategyReport,
-    Target,
-    Tensor,
-    Training,
-    TrainingMemory,
-    analyze,
-    load,
-    training_memory,
-)
 from gradcost.version import __version__
 
 if TYPE_CHECKING:
+    from gradcost.errors import BudgetError, GradcostError, SpecError, UncountedOperationError, UsageError
+    from gradcost.execution.trace import trace
+    from gradcost.export.page import to_html
+    from gradcost.export.text import to_csv, to_markdown
+    from gradcost.graph import Graph as Network
+    from gradcost.grids import Axis, crossover, fit, sweep
     from gradcost.importing import from_onnx, from_torch
+    from gradcost.network import load
+    from gradcost.report.analyze import Analysis, analyze, study
+    from gradcost.report.model import Report
+    from gradcost.report.schema import REPORT_SCHEMA
+    from gradcost.report.training import Training, training_memory
+    from gradcost.schedule.strategy import Option, Strategy
+    from gradcost.strategies import STRATEGIES
+
+# Where each public name is defined.
+_HOMES = {
+    "errors": ("BudgetError", "GradcostError", "SpecError", "UncountedOperationError", "UsageError"),
+    "execution.trace": ("trace",),
+    "export.page": ("to_html",),
+    "export.text": ("to_csv", "to_markdown"),
+    "graph": ("Network",),
+    "grids": ("Axis", "crossover", "fit", "sweep"),
+    "importing": ("from_onnx", "from_torch"),
+    "network": ("load",),
+    "report.analyze": ("Analysis", "analyze", "study"),
+    "report.model": ("Report",),
+    "report.schema": ("REPORT_SCHEMA",),
+    "report.training": ("Training", "training_memory"),
+    "schedule.strategy": ("Option", "Strategy"),
+    "strategies": ("STRATEGIES",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_OTHERWISE = {"Network": "Graph"}  # names that differ from those where they are defined
 
 __all__ = [
     "REPORT_SCHEMA",
+    "STRATEGIES",
+    "Analysis",
+    "Axis",
     "BudgetError",
-    "Comparison",
     "GradcostError",
-    "LayerCost",
-    "Measured",
-    "Mismatch",
     "Network",
-    "NetworkReport",
-    "Predicted",
+    "Option",
     "Report",
     "SpecError",
-    "StrategyReport",
-    "Target",
-    "Tensor",
+    "Strategy",
     "Training",
-    "TrainingMemory",
     "UncountedOperationError",
     "UsageError",
     "__version__",
     "analyze",
+    "crossover",
+    "fit",
     "from_onnx",
     "from_torch",
     "load",
+    "study",
+    "sweep",
+    "to_csv",
+    "to_html",
+    "to_markdown",
+    "trace",
     "training_memory",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what imports models when it is asked for: most analyses have no need of it."""
-    if name in ("from_onnx", "from_torch"):
-        from gradcost import importing
+    """Import a public name from where it is defined."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), _OTHERWISE.get(name, name))
+    globals()[name] = value
+    return value
 
-        return getattr(importing, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted({*__all__, *globals()})

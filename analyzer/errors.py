@@ -30,6 +30,10 @@ class SpecError(GradcostError):
         self.problem = problem
 
 
+class LayerError(GradcostError):
+    """A class of layers or losses that lacks what strategies ask of it."""
+
+
 class BudgetError(GradcostError):
     """A run that was asked for by name would not fit the memory budget."""
 

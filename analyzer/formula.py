@@ -83,7 +83,7 @@ class Cost:
         divisions: divisions.
         special: exp, log, tanh, sqrt, erf and the like.
         comparisons: comparisons, maxima and minima.
-        workspace: the largest number of elements held at once in temporaries.
+        workspace: the most bytes held at once in temporaries; ``i`` is those of one element.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Cost:
         return {category: ast.parse(text, mode="eval").body for category, text in self.texts.items()}
 
     def evaluate(self, dims: Dims) -> tuple[int, ...]:
-        """Return the count of each category, in the order of ``CATEGORIES``, and the workspace in elements."""
+        """Return the count of each category, in the order of ``CATEGORIES``, and the bytes of the workspace."""
         values: tuple[int, ...] = eval(self._code, _GLOBALS, dims.values)  # our own constant text, never the user's
         return values
 

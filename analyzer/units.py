@@ -66,8 +66,13 @@ def format_short(number: int) -> str:
 
 
 def format_ratio(numerator: int, denominator: int) -> str:
-    """Show ``numerator / denominator`` as a factor of at most six characters: ``1.08x``, ``3,400x``, ``6.7e5x``."""
+    """Show ``numerator / denominator`` as a factor of at most six characters: ``1.08x``, ``3,400x``, ``6.7e5x``.
+
+    ``-`` stands for a factor of nothing, or one beyond a float's range.
+    """
     ratio = exact_ratio(numerator, denominator)
+    if ratio == math.inf:
+        return "-"
     if ratio < 99.5:
         return f"{ratio:.3g}x"
     if ratio < 9_999.5:
@@ -80,6 +85,11 @@ def format_seconds(seconds: float) -> str:
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} us"
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def format_shape(shape: Shape) -> str:
+    """Show a shape: ``16x3x3``."""
+    return "x".join(map(str, shape))
 
 
 def exact_ratio(numerator: int, denominator: int) -> float:

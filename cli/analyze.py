@@ -8,7 +8,15 @@ import click
 
 from gradcost.cli.codes import OK, WRONG
 from gradcost.cli.exports import Exports, export_options, write
-from gradcost.cli.options import Size, batch_option, dtype_option, outputs_option, strategy_option, wrt_option
+from gradcost.cli.options import (
+    batch_option,
+    budget_option,
+    dtype_option,
+    options_of_strategies,
+    outputs_option,
+    strategy_option,
+    wrt_option,
+)
 from gradcost.errors import BudgetError
 
 
@@ -22,34 +30,29 @@ from gradcost.errors import BudgetError
     default=None,
     help="Run all that fit the budget, or none. Default: those that also finish in seconds.",
 )
-@click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available.")
+@budget_option
 @wrt_option
 @outputs_option
-@click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
-@click.option(
-    "--checkpoints",
-    metavar="SCHEDULE",
-    help="Of reverse_checkpointed: sqrt, uniform:K or binomial:C. Default: the cheapest within --budget, else sqrt.",
-)
+@options_of_strategies
 @export_options
+@click.option("--layers", is_flag=True, help="Show every layer.")
+@click.option("--tensors", is_flag=True, help="Show the arrays that each strategy makes.")
 @click.option("--explain", is_flag=True, help="Show each count's closed form, with its numbers.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors; the exit code tells.")
 def analyze(
     spec: str,
     strategies: tuple[str, ...],
-    batch: int | None,
-    dtype: str | None,
     measure: bool | None,
     budget: int | None,
-    wrt: str | None,
-    outputs: str | None,
-    chunk: int | None,
-    checkpoints: str | None,
+    layers: bool,
+    tensors: bool,
     explain: bool,
     quiet: bool,
-    **targets: Any,
+    **given: Any,
 ) -> int:
     """Predict and measure what each strategy costs on the network in SPEC.
+
+    SPEC is a YAML file, the name of a network that comes along (see `gradcost configs`), or - for standard input.
 
     \b
     gradcost analyze net.yaml
@@ -63,36 +66,38 @@ def analyze(
     import gc
 
     from gradcost.cli.progress import Progress
-    from gradcost.report import analyze as run
+    from gradcost.report import study
     from gradcost.spec import read_source
+    from gradcost.strategies import named
+    from gradcost.units import format_bytes
 
     gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
-    given: dict[str, Any] = {
-        "strategies": strategies or None,
-        "batch": batch,
-        "dtype": dtype,
-        "budget": budget,
-        "wrt": wrt,
-        "outputs": outputs,
-        "chunk": chunk,
-        "checkpoints": checkpoints,
-    }
-    exports = Exports(**targets)
+    exports = Exports.of(given)
     exports.check()
+    given |= {"strategies": strategies or None, "budget": budget}
     source = read_source(spec)
     with Progress(enabled=not quiet) as progress:
-        report = run(source, **given, measure=measure, progress=progress.update)
-        made = exports.make(source, report, given, progress.update)
+        analysis = study(source, **given, measure=measure, progress=progress.update)
+        made = exports.make(source, analysis, given, progress.update)
     write(made)
+    report = analysis.report
     if not (quiet or exports.stdout_taken):
         from gradcost.cli.render import render
 
-        render(report, explain=explain)
+        render(analysis, layers=layers, tensors=tensors, explain=explain)
+    for warning in report.warnings:
+        click.echo(f"gradcost: warning: {warning}", err=True)
     for mismatch in report.mismatches:
         click.echo(f"gradcost: wrong: {mismatch}", err=True)
     if report.mismatches:
         return WRONG
-    too_large = [n for n in strategies if budget is not None and report.strategies[n].predicted.peak_bytes > budget]
+    names = dict.fromkeys(map(named, strategies))
+    if budget is None:
+        return OK
+    too_large = [name for name in names if report.strategies[name].predicted.peak_bytes > budget]
     if too_large:
-        raise BudgetError("; ".join(f"{name} {report.strategies[name].skipped}" for name in too_large))
+        needs = {name: format_bytes(report.strategies[name].predicted.peak_bytes) for name in too_large}
+        raise BudgetError(
+            "; ".join(f"{name} needs {size}, over {format_bytes(budget)}" for name, size in needs.items())
+        )
     return OK

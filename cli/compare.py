@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from gradcost.cli.options import dtype_option, strategy_option
+from gradcost.cli.options import dtype_option, json_option, strategy_option
+from gradcost.errors import UsageError
 
 
 @click.command()
@@ -15,34 +16,37 @@ from gradcost.cli.options import dtype_option, strategy_option
 @strategy_option
 @click.option("--batch", type=int, help="Batch size of both, instead of the specs'.")
 @dtype_option
-def compare(first: str, second: str, strategies: tuple[str, ...], batch: int | None, dtype: str | None) -> int:
+@json_option
+def compare(
+    first: str, second: str, strategies: tuple[str, ...], batch: int | None, dtype: str | None, json: str | None
+) -> int:
     """Predict the networks in the specs FIRST and SECOND, and show them side by side.
 
     \b
     gradcost compare a.yaml b.yaml --batch 32
     """
-    from rich.console import Console
-
-    from gradcost.cli.render import new_table
+    from gradcost.cli.output import answer
     from gradcost.report import analyze
-    from gradcost.units import format_bytes, format_count, format_ratio, format_short
+    from gradcost.report.figures import PREDICTED
+    from gradcost.report.model import PRIMAL
+    from gradcost.report.table import Column, Table
+    from gradcost.units import format_count, format_ratio
 
-    one, two = (
+    reports = [
         analyze(spec, strategies=strategies or None, batch=batch, dtype=dtype, measure=False)
         for spec in (first, second)
-    )
-    names = [f"{report.network.name}, batch {report.network.batch:,}" for report in (one, two)]
-    table = new_table(None, "", names[0], names[1], "second / first")
-    sizes = [report.network.parameters for report in (one, two)]
-    table.add_row("parameters", *map(format_count, sizes), format_ratio(sizes[1], sizes[0]))
-    for name in one.strategies:
-        left, right = (report.strategies[name].predicted for report in (one, two))
-        figures = (("multiplies", format_short), ("macs", format_short), ("peak_bytes", format_bytes))
-        for figure, show in figures:
-            pair = [getattr(side, figure) for side in (left, right)]
-            label = f"{name} {figure.removesuffix('_bytes')}"
-            table.add_row(label, *map(show, pair), format_ratio(pair[1], pair[0]))
-    Console(highlight=False, markup=False).print(table)
+    ]
+    names = [f"{report.network.name}, batch {report.network.batch:,}" for report in reports]
+    table = Table((Column("", right=False), *map(Column, names), Column("second / first", drop=1)))
+    sizes = [report.network.parameters for report in reports]
+    table.add("parameters", *map(format_count, sizes), format_ratio(sizes[1], sizes[0]))
+    shown = [figure for figure in PREDICTED if figure.drop is not None]
+    for name in (PRIMAL, *(name for name in reports[0].strategies if name in reports[1].strategies)):
+        for figure in shown:
+            pair = [report.all[name].predicted[figure.key] for report in reports]
+            label = f"{name} {figure.label}"
+            table.add(label, *map(figure.show, pair), format_ratio(pair[1], pair[0]))
+    answer(table, {"first": reports[0].to_dict(), "second": reports[1].to_dict()}, json)
     return 0
 
 
@@ -62,6 +66,8 @@ class _Share(click.ParamType[float]):
             share = -1.0
         if not 0 <= share < float("inf"):
             self.fail(f"{value!r} is not a share; write for example 5% or 0.05", param, ctx)
+        if share >= 1 and not value.endswith("%"):
+            self.fail(f"{value!r} would be {share:.0%}; write {value}% for a share of a hundred", param, ctx)
         return share
 
 
@@ -69,7 +75,9 @@ class _Share(click.ParamType[float]):
 @click.argument("old", type=click.Path())
 @click.argument("new", type=click.Path())
 @click.option("--threshold", type=_Share(), default=0.0, metavar="SHARE", help="Overlook changes up to this, e.g. 5%.")
-def diff(old: str, new: str, threshold: float) -> int:
+@click.option("--anyway", is_flag=True, help="Compare reports of different networks, targets, batches or dtypes.")
+@json_option
+def diff(old: str, new: str, threshold: float, anyway: bool, json: str | None) -> int:
     """Show what changed from one JSON report to another, and fail where a cost grew.
 
     \b
@@ -78,29 +86,28 @@ def diff(old: str, new: str, threshold: float) -> int:
 
     Exit codes: 0 nothing grew by more than the threshold; 1 something did, or a strategy is gone; 2 bad usage.
     """
-    from rich.console import Console
-
-    from gradcost.cli.render import new_table
+    from gradcost.cli.output import answer
     from gradcost.report.diff import diff as run
-    from gradcost.report.diff import read_report
+    from gradcost.report.diff import differences, read_report
+    from gradcost.report.figures import BY_KEY
+    from gradcost.report.table import Column, Table
     from gradcost.units import format_bytes, format_count
 
     before, after = read_report(old), read_report(new)
-    for key in ("name", "dtype", "batch"):
-        was, is_now = (report.get("network", {}).get(key) for report in (before, after))
-        if was != is_now:
-            click.echo(f"gradcost: the {key} differs: {was} and {is_now}", err=True)
+    known, notes = differences(before, after)
+    if known and not anyway:
+        raise UsageError(f"these are not reports of the same: {'; '.join(known)}; --anyway compares them")
+    for sentence in (*known, *notes):
+        click.echo(f"gradcost: {sentence}", err=True)
     changes = run(before, after, threshold)
-    table = new_table(None, "strategy", "figure", "old", "new", "change")
-    table.columns[1].justify = "left"
+    columns = ("strategy", "figure", "old", "new", "change")
+    table = Table(tuple(Column(label, right=index > 1) for index, label in enumerate(columns)))
     for change in changes:
-        show = format_bytes if change.figure == "peak_bytes" else format_count
+        figure = BY_KEY[change.figure]
+        show = format_bytes if figure.show is format_bytes else format_count
         sides = ["-" if value is None else show(value) for value in (change.old, change.new)]
         label = "gone" if change.new is None else "added" if change.old is None else f"{change.growth:+.2%}"
-        table.add_row(change.strategy, change.figure, *sides, label)
-    console = Console(highlight=False, markup=False)
-    if changes:
-        console.print(table)
-    else:
-        console.print(f"Nothing changed by more than {threshold:.2%}." if threshold else "Nothing changed.")
+        table.add(change.strategy, figure.label, *sides, label)
+    nothing = f"Nothing changed by more than {threshold:.2%}." if threshold else "Nothing changed."
+    answer(table if changes else nothing, changes, json)
     return 1 if any(change.growth > 0 for change in changes) else 0

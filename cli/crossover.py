@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from gradcost.cli.options import Size, outputs_option, strategy_option, wrt_option
+from gradcost.cli.options import (
+    budget_option,
+    json_option,
+    options_of_strategies,
+    outputs_option,
+    strategy_option,
+    told,
+    wrt_option,
+)
 
 _STATES = {
     None: "Not measured on both sides.",
@@ -25,9 +35,10 @@ _STATES = {
 @wrt_option
 @outputs_option
 @strategy_option
-@click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
+@options_of_strategies
 @click.option("--measure/--no-measure", default=True, help="Confirm each flip by runs on both sides of it.")
-@click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB.")
+@budget_option
+@json_option
 def crossover(
     spec: str,
     along: tuple[str, ...],
@@ -35,9 +46,10 @@ def crossover(
     wrt: str | None,
     outputs: str | None,
     strategies: tuple[str, ...],
-    chunk: int | None,
     measure: bool,
     budget: int | None,
+    json: str | None,
+    **given: Any,
 ) -> int:
     """Find where the winner changes along the sizes in SPEC.
 
@@ -47,38 +59,34 @@ def crossover(
 
     Exit codes: 0 fine; 1 measured runs do not confirm a flip; 2 bad usage or spec.
     """
-    from rich.console import Console
-    from rich.text import Text
-
+    from gradcost.cli.output import answer
     from gradcost.cli.progress import Progress
     from gradcost.grids import crossover as run
     from gradcost.grids import parse_axis, paths
     from gradcost.grids.run import Settings
+    from gradcost.report.figures import BY_KEY
     from gradcost.spec import read_source
-    from gradcost.units import format_bytes, format_short
 
-    settings = Settings(strategies or None, measure, budget, chunk, None, wrt, outputs)
+    settings = Settings(strategies or None, measure, budget, wrt, outputs, told(given))
     source = read_source(spec)
     axes = [parse_axis(text if "=" in text else f"{text}=1:1024:x2") for text in along or paths(source)]
-    show = format_bytes if by == "peak_bytes" else format_short
+    show = BY_KEY[by].show
     flips = []
     with Progress() as bar:
         for done, axis in enumerate(axes):
             bar.update(f"along {axis.path}", done, len(axes))
             flips += run(source, axis, settings, by=by)
-    console = Console(highlight=False, markup=False)
+    found = []
     for flip in flips:
         (low, high), (first, second), (here, there) = flip.values, flip.winners, flip.figures
-        console.print(
-            Text.assemble(
-                (f"{flip.path}: ", "bold"),
-                f"up to {low:,} {first} wins ({show(here[first])} {by} there, {second} {show(here[second])}); ",
-                f"from {high:,} {second} does ({show(there[second])}, {first} {show(there[first])}). ",
-                _STATES[flip.confirmed],
-            )
+        found.append(
+            f"{flip.path}: up to {low:,} {first} wins ({show(here[first])} {by} there, {second} {show(here[second])}); "
+            f"from {high:,} {second} does ({show(there[second])}, {first} {show(there[first])}). "
+            f"{_STATES[flip.confirmed]}"
         )
     still = [axis for axis in axes if not any(flip.path == axis.path for flip in flips)]
     if still:
         names = ", ".join(f"{axis.path} from {axis.values[0]} to {axis.values[-1]}" for axis in still)
-        console.print(Text(f"No flip in {by} along {names}."))
+        found.append(f"No flip in {by} along {names}.")
+    answer("\n".join(found), flips, json)
     return 1 if any(flip.confirmed is False for flip in flips) else 0

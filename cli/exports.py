@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
@@ -12,7 +12,7 @@ from gradcost.cli.output import check_folder, check_writable, write_folder, writ
 from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
-    from gradcost.report import Report
+    from gradcost.report import Analysis, Report
     from gradcost.spec import Source
 
 Output: TypeAlias = tuple[str, str, str | list[tuple[str, bytes]]]  # option, target, text or files
@@ -53,6 +53,11 @@ class Exports:
     png: str | None
     along: tuple[str, ...]
 
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Exports:
+        """Take the targets out of a command's keywords."""
+        return cls(**{each.name: given.pop(each.name) for each in fields(cls)})
+
     def check(self) -> None:
         """Refuse, before any work is done, what could not be written. Raises ``UsageError``."""
         if sum(target == "-" for target in (self.json, self.markdown, self.csv)) > 1:
@@ -77,10 +82,10 @@ class Exports:
         return "-" in (self.json, self.markdown, self.csv)
 
     def make(
-        self, source: Source, report: Report, given: Mapping[str, Any], progress: Callable[[str, int, int], None]
+        self, source: Source, analysis: Analysis, given: Mapping[str, Any], progress: Callable[[str, int, int], None]
     ) -> list[Output]:
-        """Make everything that was asked for, without writing any of it; ``given`` is what ``analyze`` was told."""
-        outputs = list(self._texts(report))
+        """Make everything that was asked for, without writing any of it; ``given`` is what ``study`` was told."""
+        outputs = list(self._texts(analysis.report))
         if not (self.html or self.svg or self.png):
             return outputs
         from gradcost.export import growth_axes, growth_figures, memory_figure, to_html
@@ -91,13 +96,13 @@ class Exports:
 
         own = {key: given[key] for key in ("batch", "dtype") if given[key] is not None}
         tree = at(read_tree(source), own)
-        settings = Settings(**{key: value for key, value in given.items() if key not in ("batch", "dtype")})
-        axes = [parse_axis(text) for text in self.along] or growth_axes(tree, report)
+        settings = Settings.of({key: value for key, value in given.items() if key not in ("batch", "dtype")})
+        axes = [parse_axis(text) for text in self.along] or growth_axes(tree, analysis)
         growth = growth_figures(tree, axes, settings, progress)
         if self.html:
-            outputs.append(("--html", self.html, to_html(report, growth)))
+            outputs.append(("--html", self.html, to_html(analysis, growth)))
         progress("drawing", 0, 0)
-        memory = [memory_figure(name, strategy) for name, strategy in report.strategies.items()]
+        memory = [memory_figure(name, analysis.timeline(name)) for name in analysis.report.strategies]
         if self.svg:
             outputs.append(("--svg", self.svg, list(draw(memory, growth, "svg"))))
         if self.png:

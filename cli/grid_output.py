@@ -8,18 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
-from rich.text import Text
-
 from gradcost.cli.output import check_writable, write_whole
-from gradcost.cli.render import new_table
+from gradcost.cli.render import console, show
 from gradcost.errors import UsageError
 from gradcost.export.text import csv_text
-from gradcost.graph import Graph
-from gradcost.grids import Axis, Fit, Row, growth
+from gradcost.grids import Axis, Row, growth
 from gradcost.grids.run import Settings
-from gradcost.report import Training, TrainingMemory
-from gradcost.units import format_bytes, format_count, format_short
+from gradcost.report.figures import RANKING
+from gradcost.report.table import Column, Table
 
 SHOWN_ROWS = 60
 
@@ -133,68 +129,39 @@ def _records(axes: Sequence[Axis], rows: Sequence[Row]) -> Iterator[dict[str, An
 
 def render_rows(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Row], settings: Settings) -> None:
     """Print the grid, and how the figures grow along each axis."""
-    console = Console(highlight=False, markup=False)
-    grid = new_table(None, *(axis.path for axis in axes), "strategy", "multiplies", "peak", "")
-    grid.columns[len(axes)].justify = "left"
-    lines = 0
+    to = console()
+    heads = [Column(axis.path) for axis in axes]
+    figures = [Column(figure.label) for figure in RANKING]
+    grid = Table((*heads, Column("strategy", right=False), *figures, Column("", right=False, drop=1)))
     for row in rows:
         values = [str(row.set[axis.path]) for axis in axes]
-        for position, (name, figures) in enumerate(row.strategies.items()):
-            predicted, measured = figures["predicted"], figures["measured"]
+        for position, (name, shown) in enumerate(row.strategies.items()):
+            measured = shown["measured"]
             state = "" if not settings.measure else "not run" if measured is None else "= measured"
             state = "NOT as measured" if row.error and measured else state
             place = values if position == 0 else [""] * len(axes)
-            multiplies, peak = format_short(predicted["multiplies"]), format_bytes(predicted["peak_bytes"])
-            grid.add_row(*place, name, multiplies, peak, state)
-            lines += 1
+            grid.add(*place, name, *(figure.show(shown["predicted"][figure.key]) for figure in RANKING), state)
         if not row.strategies:
-            grid.add_row(*values, "-", "-", "-", "error")
-        if lines >= SHOWN_ROWS:
+            grid.add(*values, "-", *("-" for _ in RANKING), "error" if row.error else "nothing is trainable")
+        if len(grid.rows) >= SHOWN_ROWS:
+            grid.notes.append(f"... of {len(rows):,} points; --jsonl and --csv have them all.")
             break
-    console.print(grid)
-    if lines >= SHOWN_ROWS:
-        console.print(Text(f"... of {len(rows):,} points; --jsonl and --csv have them all.", style="dim"))
+    show(to, grid)
     found = growth(tree, axes, rows, settings)
     if not found:
         return
-    console.print()
-    growing = new_table("Growth: figure ~ value^exponent", "strategy", "along", "multiplies", "order", "peak", "order")
-    growing.columns[1].justify = "left"
-    lines_of: dict[tuple[str, str], list[str]] = {}
+    to.print()
+    columns = [Column("strategy", right=False), Column("along", right=False)]
+    for figure in RANKING:
+        columns += [Column(figure.label), Column("order", drop=1)]
+    growing = Table(tuple(columns), "Growth: figure ~ value^exponent")
+    lines: dict[tuple[str, str], list[str]] = {}
     for item in found:
         order = "-" if item.order is None else str(item.order)
-        lines_of.setdefault((item.strategy, item.path), []).extend([f"{item.exponent:.2f}", order])
-    for (strategy, path), cells in lines_of.items():
-        growing.add_row(strategy, path, *cells)
-    console.print(growing)
-    note = (
+        lines.setdefault((item.strategy, item.path), []).extend([f"{item.exponent:.2f}", order])
+    for (strategy, path), cells in lines.items():
+        growing.add(strategy, path, *cells)
+    growing.notes.append(
         "Exponents are fitted to the grid; orders are the degrees of the closed forms, where the graph stays the same."
     )
-    console.print(Text(note, style="dim"))
-
-
-def render_fits(network: Graph, memory: int, fits: Sequence[Fit]) -> None:
-    """Print the largest batch of each strategy."""
-    console = Console(highlight=False, markup=False)
-    title = f"{network.name}, {network.dtype}: the largest batch in {format_bytes(memory)}"
-    found = new_table(title, "strategy", "batch", "peak", "one more")
-    for each in fits:
-        more = "-" if each.next_bytes is None else format_bytes(each.next_bytes)
-        if each.batch:
-            found.add_row(each.strategy, format_count(each.batch), format_bytes(each.peak_bytes), more)
-        else:
-            found.add_row(each.strategy, "none", "-", more)
-    console.print(found)
-
-
-def render_memory(network: Graph, training: Training, found: Sequence[TrainingMemory]) -> None:
-    """Print what training holds with each strategy."""
-    console = Console(highlight=False, markup=False)
-    stored = training.precision or network.dtype
-    title = f"{network.name}, batch {network.batch:,}: training with {training.optimizer}, stored in {stored}"
-    table = new_table(title, "strategy", "parameters", "master", "optimizer", "the rest", "at the peak")
-    for each in found:
-        parts = (each.parameters, each.master, each.state, each.rest, each.total)
-        table.add_row(each.strategy, *(format_bytes(part) if part else "-" for part in parts))
-    console.print(table)
-    console.print(Text("The rest: gradients, activations, Jacobians, data and workspace.", style="dim"))
+    show(to, growing)

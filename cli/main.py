@@ -15,7 +15,7 @@ from gradcost.cli.crossover import crossover
 from gradcost.cli.imports import import_model
 from gradcost.cli.interrupts import watch_interrupts
 from gradcost.cli.memory import fit, memory
-from gradcost.cli.options import complete_config
+from gradcost.cli.options import complete_config, json_option
 from gradcost.cli.sweep import sweep
 from gradcost.cli.trace import trace
 from gradcost.errors import BudgetError, GradcostError
@@ -46,7 +46,7 @@ def schema(spec: bool) -> None:
     import json
 
     from gradcost.layers import LAYER_TYPES, LOSSES
-    from gradcost.report import REPORT_SCHEMA
+    from gradcost.report.schema import REPORT_SCHEMA
     from gradcost.spec.schema import spec_schema
 
     options = {name: kind.fields for name, kind in LAYER_TYPES.items()}
@@ -71,14 +71,17 @@ def completion(shell: str) -> None:
 
 
 @commands.command()
-def zoo() -> None:
+@json_option
+def zoo(json: str | None) -> None:
     """Predict every network of the zoo, beside its published figures.
 
     Parameters and MACs are those that model cards state; tests hold the specs to them.
     """
-    from gradcost.cli.zoo import render_zoo
+    from gradcost.cli.output import answer
+    from gradcost.cli.zoo import zoo_reports, zoo_table
 
-    render_zoo()
+    reports = zoo_reports()
+    answer(zoo_table(reports), reports, json)
 
 
 @commands.command()

@@ -2,30 +2,66 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from gradcost.cli.options import Size, batch_option, dtype_option, strategy_option
+from gradcost.cli.options import (
+    Size,
+    batch_option,
+    dtype_option,
+    json_option,
+    options_of_strategies,
+    strategy_option,
+    told,
+)
+
+precision_option = click.option(
+    "--precision", metavar="DTYPE", help="Store in float16 or bfloat16, with float32 master weights."
+)
 
 
 @click.command()
 @click.argument("spec", type=click.Path())
 @click.option("--optimizer", default="adam", show_default=True, metavar="NAME", help="none, sgd, momentum or adam.")
-@click.option("--precision", metavar="DTYPE", help="Store in float16 or bfloat16, with float32 master weights.")
+@precision_option
 @batch_option
 @strategy_option
-def memory(spec: str, optimizer: str, precision: str | None, batch: int | None, strategies: tuple[str, ...]) -> int:
+@options_of_strategies
+@json_option
+def memory(
+    spec: str,
+    optimizer: str,
+    precision: str | None,
+    batch: int | None,
+    strategies: tuple[str, ...],
+    json: str | None,
+    **given: Any,
+) -> int:
     """Predict what training the network in SPEC holds: parameters, optimizer state, and all else at the peak.
 
     \b
     gradcost memory net.yaml --optimizer adam
     gradcost memory net.yaml --optimizer adam --precision bfloat16 --batch 64
     """
-    from gradcost.cli.grid_output import render_memory
+    from gradcost.cli.output import answer
     from gradcost.network import load
     from gradcost.report import Training, training_memory
+    from gradcost.report.table import Column, Table
+    from gradcost.units import format_bytes
 
     network, training = load(spec, batch=batch), Training(optimizer, precision)
-    render_memory(network, training, training_memory(network, training, strategies=strategies or None))
+    found = training_memory(network, training, strategies=strategies or None, **told(given))
+    stored = training.precision or network.dtype
+    title = f"{network.name}, batch {network.batch:,}: training with {training.optimizer}, stored in {stored}"
+    drops = {"parameters": 3, "master": 4, "optimizer": 2, "the rest": 1, "at the peak": 0}
+    columns = (Column(head, drop=drop) for head, drop in drops.items())
+    table = Table((Column("strategy", right=False), *columns), title)
+    for each in found:
+        parts = (each.parameters, each.master, each.state, each.rest, each.total)
+        table.add(each.strategy, *(format_bytes(part) if part else "-" for part in parts))
+    table.notes.append("The rest: gradients, activations, Jacobians, data and workspace.")
+    answer(table, found, json)
     return 0
 
 
@@ -35,13 +71,9 @@ def memory(spec: str, optimizer: str, precision: str | None, batch: int | None, 
 @strategy_option
 @dtype_option
 @click.option("--optimizer", default="none", metavar="NAME", help="none, sgd, momentum or adam.")
-@click.option("--precision", metavar="DTYPE", help="Store in float16 or bfloat16, with float32 master weights.")
-@click.option("--chunk", type=int, default=1, show_default=True, help="Tangents per pass of the JVP strategies.")
-@click.option(
-    "--checkpoints",
-    metavar="SCHEDULE",
-    help="Of reverse_checkpointed: sqrt, uniform:K or binomial:C. Default: whichever fits.",
-)
+@precision_option
+@options_of_strategies
+@json_option
 def fit(
     spec: str,
     memory: int,
@@ -49,8 +81,8 @@ def fit(
     dtype: str | None,
     optimizer: str,
     precision: str | None,
-    chunk: int,
-    checkpoints: str | None,
+    json: str | None,
+    **given: Any,
 ) -> int:
     """Find the largest batch of the network in SPEC that each strategy fits into a memory.
 
@@ -58,13 +90,22 @@ def fit(
     gradcost fit net.yaml --memory 16GiB
     gradcost fit net.yaml --memory 16GiB --optimizer adam --precision bfloat16
     """
-    from gradcost.cli.grid_output import render_fits
+    from gradcost.cli.output import answer
     from gradcost.grids import fit as run
     from gradcost.network import load
     from gradcost.report import Training
+    from gradcost.report.table import Column, Table
+    from gradcost.units import format_bytes, format_count
 
     network, training = load(spec, dtype=dtype), Training(optimizer, precision)
-    names = strategies or None
-    found = run(network, memory, strategies=names, chunk=chunk, checkpoints=checkpoints, training=training)
-    render_fits(network, memory, found)
+    found = run(network, memory, strategies=strategies or None, training=training, **told(given))
+    title = f"{network.name}, {network.dtype}: the largest batch in {format_bytes(memory)}"
+    table = Table((Column("strategy", right=False), Column("batch"), Column("peak"), Column("one more", drop=1)), title)
+    for each in found:
+        more = "-" if each.next_bytes is None else format_bytes(each.next_bytes)
+        if each.batch:
+            table.add(each.strategy, format_count(each.batch), format_bytes(each.peak_bytes), more)
+        else:
+            table.add(each.strategy, "none", "-", more)
+    answer(table, found, json)
     return 0

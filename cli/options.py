@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from gradcost.errors import GradcostError
 from gradcost.units import ITEM_BYTES
+
+C = TypeVar("C", bound=Callable[..., Any])
 
 
 class Size(click.ParamType[int]):
@@ -28,10 +31,10 @@ class Size(click.ParamType[int]):
 
 
 def complete_strategy(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the strategies."""
-    from gradcost.strategies import STRATEGIES
+    """Offer the strategies, and the other names that they have."""
+    from gradcost.strategies import ALIASES, STRATEGIES
 
-    return [name for name in STRATEGIES if name.startswith(incomplete)]
+    return [name for name in (*STRATEGIES, *ALIASES) if name.startswith(incomplete)]
 
 
 def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -41,17 +44,45 @@ def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [name for name in names() if name.startswith(incomplete)]
 
 
-strategy_option = click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_strategy,
-    help="Only this one; may be repeated.",
-)
+def strategy_option(command: C) -> C:
+    """Add ``--strategy`` to a command, which is given ``strategies``."""
+    from gradcost.strategies import STRATEGIES
+
+    known = (f"{s.name} ({', '.join(s.aliases)})" if s.aliases else s.name for s in STRATEGIES.values())
+    return click.option(
+        "--strategy",
+        "strategies",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete_strategy,
+        help=f"Only this one; may be repeated: {', '.join(known)}.",
+    )(command)
+
+
+def options_of_strategies(command: C) -> C:
+    """Add what strategies declare that they can be told; the command is given it by the options' names."""
+    from gradcost.strategies import OPTIONS
+
+    for option in reversed(OPTIONS.values()):
+        flag = f"--{option.name.replace('_', '-')}"
+        command = click.option(flag, option.name, type=option.type, metavar=option.metavar, help=option.help)(command)
+    return command
+
+
+def told(given: dict[str, Any]) -> dict[str, Any]:
+    """Take what strategies can be told out of a command's keywords."""
+    from gradcost.strategies import OPTIONS
+
+    return {name: given.pop(name) for name in OPTIONS}
+
+
 batch_option = click.option("--batch", type=int, help="Batch size, instead of the spec's.")
 dtype_option = click.option("--dtype", metavar="DTYPE", help=f"{' or '.join(ITEM_BYTES)}, instead of the spec's.")
 wrt_option = click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
 outputs_option = click.option(
     "--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output."
+)
+json_option = click.option("--json", metavar="FILE|-", help="Write it as JSON; - prints it alone on stdout.")
+budget_option = click.option(
+    "--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available."
 )

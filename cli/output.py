@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Where answers go: a terminal, or files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,29 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from gradcost.errors import UsageError
+
+if TYPE_CHECKING:
+    from gradcost.report.table import Table
+
+
+def answer(shown: Table | str, value: Any, json: str | None) -> None:
+    """Print a table or a sentence; with a target of ``--json``, write the plain data there, ``-`` for stdout alone."""
+    from gradcost.cli.render import console, render_json, say, show
+
+    if json is not None:
+        if json == "-":
+            click.echo(render_json(value), nl=False)
+            return
+        write_whole(json, render_json(value))
+    if isinstance(shown, str):
+        say(console(), shown)
+    else:
+        show(console(), shown)
 
 
 def check_writable(target: str, option: str = "--json") -> None:

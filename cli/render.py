@@ -1,201 +1,122 @@
-"""The report as tables, for a terminal of 80 columns or more, a pipe, or NO_COLOR."""
+"""What ``analyze`` prints, and how tables come to a terminal, a pipe, or NO_COLOR."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+import json
+from collections.abc import Iterable
+from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from gradcost.report import LayerCost, Report, StrategyReport, Tensor
-from gradcost.strategies import STRATEGIES
-from gradcost.units import exact_ratio, format_bytes, format_count, format_seconds, format_short
+from gradcost.report import Analysis, Report
+from gradcost.report.details import largest
+from gradcost.report.model import WARNING, StrategyReport
+from gradcost.report.plain import plain
+from gradcost.report.table import Column, Table
+from gradcost.report.tables import facing_table, not_run, strategies_table
+from gradcost.schedule.phases import PHASES, described
+from gradcost.units import format_bytes, format_shape, format_short
 
 TENSOR_ROWS = 24  # of a small network, all tensors are listed
 LARGEST = 3  # of a larger one, these
+STYLES = {"head": "bold", "rule": "dim", "best": "green", "dim": "dim", "total": "bold", "": ""}
+MORE = "--layers shows every layer, --tensors every array, --explain the closed forms; --json, --html FILE keep all."
 
 
-def render(report: Report, *, explain: bool = False) -> None:
-    """Print the verdict, the strategies side by side, and each strategy's tensors; with ``explain``, closed forms."""
-    console = Console(highlight=False, markup=False, soft_wrap=False)
-    network = report.network
-    console.print(
-        Text(
-            f"{network.name}: {len(network.layers):,} layers, {format_count(network.parameters)} parameters, "
-            f"batch {network.batch:,}, {network.dtype}",
-            style="bold",
-        )
-    )
-    if (report.target.outputs, report.target.wrt) != ("loss", "params"):
-        target = report.target
-        size = f"{format_count(target.rows)} x {format_count(target.columns)}"
-        console.print(Text(f"d {target.outputs} / d {target.wrt}: {size} numbers", style="bold"))
-    console.print()
-    console.print(Text.assemble(("Verdict: ", "bold green"), report.verdict))
-    console.print()
-    console.print(_predicted(report))
-    note = f"Factors are relative to {report.comparison.baseline}. MACs: the multiplies inside contractions."
-    console.print(Text(note, style="dim"))
-    console.print()
-    if any(strategy.measured for strategy in report.strategies.values()):
-        console.print(_measured(report))
-    else:
-        console.print(_not_measured(report))
-    if network.bias:
-        share = 100 * exact_ratio(network.bias, network.trained)
-        console.print(
-            Text(
-                f"Biases are {format_count(network.bias)} of the {format_count(network.trained)} trained "
-                f"parameters ({share:.3g} %): their columns are carried too.",
-                style="dim",
-            )
-        )
-    for name, strategy in report.strategies.items():
-        label, phase = strategy.peak_at
-        peak = format_bytes(strategy.predicted.peak_bytes)
-        console.print()
-        console.print(Text(f"{name}: {STRATEGIES[name].carries}", style="bold"))
-        console.print(Text(f"The peak of {peak} is at {label}, {phase}.", style="dim"))
-        for line in _notes(strategy):
-            console.print(Text(line, style="dim"))
-        twin = _twin(name, report)
-        if twin is not None:
-            console.print(Text(f"Its schedule is that of {twin}."))
-            continue
-        tensors = list(islice(_all_tensors(strategy), TENSOR_ROWS + 1))
-        console.print(_tensors(tensors) if len(tensors) <= TENSOR_ROWS else _largest(strategy))
+def console() -> Console:
+    """Return the console of stdout."""
+    return Console(highlight=False, markup=False)
+
+
+def say(to: Console, text: str, style: str = "") -> None:
+    """Print text, wrapped at words where it is longer than a line."""
+    to.print(Text(text, style=style))
+
+
+def show(to: Console, table: Table) -> None:
+    """Print a table; what is wider than the terminal even so is not cut."""
+    for line in table.lines(to.width):
+        to.print(Text(line.text, style=STYLES[line.style]), soft_wrap=True)
+
+
+def render(analysis: Analysis, *, layers: bool = False, tensors: bool = False, explain: bool = False) -> None:
+    """Print one screen: title, verdict, strategies, layers; then what was asked for besides."""
+    to, report = console(), analysis.report
+    say(to, _title(report), "bold")
+    if not report.target.usual:
+        say(to, str(report.target), "bold")
+    to.print()
+    say(to, f"Verdict: {report.verdict}", "green" if not report.mismatches else "red")
+    to.print()
+    show(to, strategies_table(report))
+    reasons = not_run(report.all)
+    for line in (*([reasons] if reasons else ()), *report.notes):
+        say(to, line, "yellow" if line.startswith(WARNING) else "dim")
+    to.print()
+    show(to, facing_table(report, every=layers))
+    if tensors or explain:
+        to.print()
+        say(to, "; ".join(f"{name}: {described(name).label}" for name in _phases(report)) + ".", "dim")
+    if tensors:
+        for name, strategy in report.all.items():
+            to.print()
+            _tensors(to, name, strategy, analysis)
     if explain:
-        for name, strategy in report.strategies.items():
-            console.print()
-            _explain(console, name, strategy)
+        for name, strategy in report.all.items():
+            to.print()
+            _explain(to, name, strategy)
+    if not (layers or tensors or explain):
+        say(to, MORE, "dim")
 
 
-def new_table(title: str | None, *columns: str) -> Table:
-    """Return an empty table: the first column is text, the others are numbers."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=True)
-    return table
+def render_json(value: Any) -> str:
+    """Return plain data as the JSON text that commands write."""
+    return json.dumps(plain(value), indent=2, allow_nan=False) + "\n"
 
 
-def _predicted(report: Report) -> Table:
-    base = report.strategies[report.comparison.baseline].predicted
-    table = new_table("Predicted by closed forms", "strategy", "multiplies", "", "MACs", "", "peak", "")
-    for name, strategy in report.strategies.items():
-        table.add_row(
-            name,
-            *strategy.predicted.beside(base),
-            style="green" if name == report.comparison.recommended else None,
-        )
-    return table
+def _title(report: Report) -> str:
+    alone = report.primal.predicted
+    cost = f"{format_short(alone.multiplies)} multiplies, {format_bytes(alone.peak_bytes)}"
+    return f"{report.network}; the forward pass alone: {cost}"
 
 
-def _measured(report: Report) -> Table:
-    table = new_table(
-        "Measured on real numpy runs", "strategy", "counts, peak", "tracemalloc", "time", "gradient error"
-    )
-    table.columns[1].no_wrap = False
-    table.columns[1].justify = "left"
-    wrong = {mismatch.strategy for mismatch in report.mismatches}
-    for name, strategy in report.strategies.items():
-        measured = strategy.measured
-        if measured is None:
-            table.add_row(name, f"not run: {strategy.skipped}", "-", "-", "-", style="dim")
-            continue
-        error = measured.gradient_max_relative_error
-        table.add_row(
-            name,
-            Text("NOT as predicted", style="bold red") if name in wrong else "= predicted",
-            format_bytes(measured.tracemalloc_peak_bytes),
-            format_seconds(measured.seconds),
-            "-" if error is None else f"{error:.1e}" if strategy.exact else "estimate",
-        )
-    return table
+def _phases(report: Report) -> Iterable[str]:
+    found = {phase for strategy in report.all.values() for phase in strategy.phases}
+    return (*(name for name in PHASES if name in found), *sorted(found - PHASES.keys()))
 
 
-def _not_measured(report: Report) -> Text:
-    reasons: dict[str, list[str]] = {}
-    for name, strategy in report.strategies.items():
-        reasons.setdefault(strategy.skipped or "", []).append(name)
-    if len(reasons) == 1:
-        return Text(f"Not measured: {next(iter(reasons))}.")
-    return Text("Not measured: " + "; ".join(f"{', '.join(names)} {why}" for why, names in reasons.items()) + ".")
-
-
-def _notes(strategy: StrategyReport) -> Iterator[str]:
-    if strategy.note:
-        yield f"{strategy.note[0].upper()}{strategy.note[1:]}."
-    if strategy.recomputed.flops:
-        again, all_of_it = strategy.recomputed.multiplies, strategy.predicted.multiplies
-        share = 100 * exact_ratio(again, all_of_it)
-        yield f"Recomputed: {format_short(again)} of its {format_short(all_of_it)} multiplies ({share:.3g} %)."
-
-
-def _twin(name: str, report: Report) -> str | None:
-    """Return an earlier strategy that does the very same."""
-
-    def schedule(strategy: StrategyReport) -> list[object]:
-        return [(layer.name, layer.phase, layer.counts) for layer in strategy.layers]
-
-    own = report.strategies[name]
-    for earlier, strategy in report.strategies.items():
-        if earlier == name:
-            return None
-        if strategy.predicted == own.predicted and schedule(strategy) == schedule(own):
-            return earlier
-    return None
-
-
-def _largest(strategy: StrategyReport) -> Text:
-    """Write the largest arrays of a strategy that makes too many for a table."""
-    lines = [
-        f"  {tensor.name}  {_shape(tensor)}, {format_bytes(tensor.bytes)}, at {layer.name}, {layer.phase}"
-        for layer, tensor in strategy.largest(LARGEST)
-    ]
-    return Text("\n".join(["The largest (--json has them all):", *lines]))
-
-
-def _tensors(tensors: Sequence[tuple[LayerCost, Tensor]]) -> Table:
-    table = new_table(None, "layer", "phase", "tensor", "shape", "elements", "memory")
-    table.columns[1].justify = table.columns[2].justify = "left"
-    for column in (table.columns[0], table.columns[2], table.columns[3]):  # names and shapes may go on below
-        column.overflow, column.no_wrap = "fold", False
+def _tensors(to: Console, name: str, strategy: StrategyReport, analysis: Analysis) -> None:
+    """Print every array of a small network, the largest of a larger one."""
+    say(to, f"{name}: {strategy.carries}", "bold")
+    place = strategy.peak_at
+    say(to, f"The peak of {format_bytes(strategy.predicted.peak_bytes)} is at {place.layer}, {place.phase}.", "dim")
+    if strategy.same_as is not None:
+        say(to, f"Its schedule is that of {strategy.same_as}.")
+        return
+    made = sum(len(row.makers) for row in analysis.predictions[name].rows.values())
+    if made > TENSOR_ROWS:
+        say(to, f"The largest of {made:,} (--json has them all):")
+        for row, buffer in largest(analysis.predictions[name], LARGEST):
+            shape = format_shape(buffer.shown)
+            say(to, f"  {buffer.name}  {shape}, {format_bytes(buffer.bytes)}, at {row.label}, {row.phase}")
+        return
+    columns = ("layer", "phase", "tensor", "shape", "elements", "memory")
+    table = Table(tuple(Column(label, right=index > 3) for index, label in enumerate(columns)))
     before = ("", "")
-    for layer, tensor in tensors:
-        place = (layer.name, layer.phase)
-        shown = (layer.name if place[0] != before[0] else "", layer.phase if place != before else "")
-        memory = format_bytes(tensor.bytes) if tensor.bytes else "view"
-        table.add_row(*shown, tensor.name, _shape(tensor), format_short(tensor.elements), memory)
-        before = place
-    return table
-
-
-def _all_tensors(strategy: StrategyReport) -> Iterator[tuple[LayerCost, Tensor]]:
     for layer in strategy.layers:
         for tensor in layer.tensors:
-            yield layer, tensor
+            shown = (layer.name if layer.name != before[0] else "", layer.phase)
+            memory = format_bytes(tensor.bytes) if tensor.bytes else "view"
+            table.add(*shown, tensor.name, format_shape(tensor.shape), format_short(tensor.elements), memory)
+            before = (layer.name, layer.phase)
+    show(to, table)
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(str(size) for size in tensor.shape)
-
-
-def _explain(console: Console, name: str, strategy: StrategyReport) -> None:
+def _explain(to: Console, name: str, strategy: StrategyReport) -> None:
     """Print each row's closed forms; K is the number of tangent columns that are pushed at once."""
-    console.print(Text(f"{name}: closed forms (B batch, n_l units of layer l, K tangent columns)", style="bold"))
+    say(to, f"{name}: closed forms (B batch, n_l units of layer l, K tangent columns)", "bold")
     for layer in strategy.layers:
         for category, text in layer.formula.items():
-            console.print(Text(f"{layer.name}, {layer.phase}, {category}:"))
-            console.print(Padding(Text(text), (0, 0, 0, 4)))
+            say(to, f"{layer.name}, {layer.phase}, {category}:")
+            to.print(Text(f"    {text}"), soft_wrap=True)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcost.cli.options import Size, outputs_option, strategy_option, wrt_option
+from gradcost.cli.options import (
+    budget_option,
+    options_of_strategies,
+    outputs_option,
+    strategy_option,
+    told,
+    wrt_option,
+)
 from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +30,8 @@ SMALL = 256  # predictions that are made sooner than a process pool starts
 @click.option("--set", "given", multiple=True, required=True, metavar="PATH=VALUES", help="What varies; repeatable.")
 @strategy_option
 @click.option("--measure", is_flag=True, help="Run, too, what fits the budget and finishes in seconds.")
-@click.option("--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB.")
-@click.option("--chunk", type=int, help="Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.")
-@click.option("--checkpoints", metavar="SCHEDULE", help="Of reverse_checkpointed: sqrt, uniform:K or binomial:C.")
+@budget_option
+@options_of_strategies
 @wrt_option
 @outputs_option
 @click.option("--jsonl", "jsonl", metavar="FILE", help="Write each row as it is done, one JSON object a line.")
@@ -40,8 +46,6 @@ def sweep(
     strategies: tuple[str, ...],
     measure: bool,
     budget: int | None,
-    chunk: int | None,
-    checkpoints: str | None,
     wrt: str | None,
     outputs: str | None,
     jsonl: str | None,
@@ -50,6 +54,7 @@ def sweep(
     jobs: int | None,
     scheduler: str | None,
     quiet: bool,
+    **options: Any,
 ) -> int:
     """Analyse a grid: every combination of the values that are set in SPEC.
 
@@ -75,7 +80,7 @@ def sweep(
         raise UsageError("--set names a place twice; give all its values at once")
     if resume and jsonl is None:
         raise UsageError("--resume needs the --jsonl file that it is to go on with")
-    settings = Settings(strategies or None, measure, budget, chunk, checkpoints, wrt, outputs)
+    settings = Settings(strategies or None, measure, budget, wrt, outputs, told(options))
     tree = read_tree(spec)
     check_output(csv_to, "--csv")
     total = size(axes)

@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from gradcost.configs import path
 from gradcost.configs.published import PUBLISHED
 from gradcost.report import analyze
-from gradcost.units import format_bytes, format_short
+from gradcost.report.figures import RANKING
+from gradcost.report.model import Report
+from gradcost.report.table import Column, Table
+
+SIDES = ("reverse", "forward_jacobian")
 
 
-def render_zoo() -> None:
-    """Print a table of every network with published figures."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("network", no_wrap=True)
-    for name in ("parameters", "published", "G MACs", "pub.", "reverse", "", "forward_jac", ""):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, published in PUBLISHED.items():
+def zoo_reports() -> list[Report]:
+    """Predict every network with published figures."""
+    found = []
+    for name in PUBLISHED:
         with path(name) as file:
-            report = analyze(file, measure=False, strategies=["reverse", "forward_jacobian"])
-        reverse, forward = (report.strategies[each] for each in ("reverse", "forward_jacobian"))
-        table.add_row(
+            found.append(analyze(file, measure=False, strategies=SIDES))
+    return found
+
+
+def zoo_table(reports: list[Report]) -> Table:
+    """Return a table of them, beside the published figures."""
+    columns = [
+        Column("network", right=False),
+        Column("parameters"),
+        Column("published", drop=4),
+        Column("G MACs"),
+        Column("pub.", drop=3),
+    ]
+    for drop, side in enumerate(SIDES, start=1):
+        columns += [Column(figure.label, group=side, drop=3 - drop if side != SIDES[0] else 0) for figure in RANKING]
+    table = Table(tuple(columns))
+    for report, published in zip(reports, PUBLISHED.values(), strict=True):
+        table.add(
             report.network.name,
             f"{report.network.parameters:,}",
             f"{published.parameters:,}",
-            f"{reverse.primal_macs / 1e9:.3f}",
+            f"{report.primal.predicted.macs / 1e9:.3f}",
             "-" if published.giga_macs is None else f"{published.giga_macs:.2f}",
-            format_short(reverse.predicted.multiplies),
-            format_bytes(reverse.predicted.peak_bytes),
-            format_short(forward.predicted.multiplies),
-            format_bytes(forward.predicted.peak_bytes),
+            *(figure.show(report.strategies[side].predicted[figure.key]) for side in SIDES for figure in RANKING),
         )
-    console = Console(highlight=False, markup=False, width=max(Console().width, 112))
-    console.print(table)
-    console.print(Text("Batch 1. Multiplies and peak memory of each strategy's gradient; MACs of the primal alone."))
-    console.print(Text("Published: parameters exactly, MACs rounded, as stated by:"))
-    for source in dict.fromkeys(published.source for published in PUBLISHED.values()):
-        console.print(Text(f"  {source}"))
+    table.notes.extend(
+        (
+            "Batch 1. Multiplies and peak memory of each strategy's gradient; MACs of the primal alone.",
+            "Published: parameters exactly, MACs rounded, as stated by:",
+            *(f"  {source}" for source in dict.fromkeys(published.source for published in PUBLISHED.values())),
+        )
+    )
+    return table

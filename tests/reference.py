@@ -90,7 +90,7 @@ def _batchnorm_training(node: Any, xs: list[Any], p: Mapping[str, Any], constant
 
 
 def _groupnorm(node: Any, xs: list[Any], p: Mapping[str, Any], constants: Any) -> Any:
-    groups = node.op.means[1]
+    groups = node.op.view[0]
     x = anp.reshape(xs[0], (xs[0].shape[0], groups, -1))
     return _standardised(node, x, p, (2,))
 

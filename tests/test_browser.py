@@ -38,15 +38,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, gradcost.Report]:
-    report = gradcost.analyze(SPEC, measure=True)
+def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, gradcost.Analysis]:
+    analysis = gradcost.study(SPEC, measure=True)
     target = tmp_path_factory.mktemp("page") / "report.html"
-    target.write_text(to_html(report, growth_figures(SPEC, [Axis("batch", (1, 8, 64))], PREDICT)), encoding="utf-8")
-    return target.as_uri(), report
+    target.write_text(to_html(analysis, growth_figures(SPEC, [Axis("batch", (1, 8, 64))], PREDICT)), encoding="utf-8")
+    return target.as_uri(), analysis
 
 
 @pytest.fixture(params=[("light", 1200), ("dark", 1200), ("light", 360), ("dark", 360)], ids=str)
-def shown(request: pytest.FixtureRequest, browser: Any, page: tuple[str, gradcost.Report]) -> Any:
+def shown(request: pytest.FixtureRequest, browser: Any, page: tuple[str, gradcost.Analysis]) -> Any:
     scheme, width = request.param
     feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
@@ -83,27 +83,27 @@ def test_it_fits_the_screen_and_can_be_read(shown: Any) -> None:
     assert min(shown.execute_script(contrast, inks)) >= 4.5, "WCAG 2.1, 1.4.3"
 
 
-def test_tables_sort_by_exact_figures_with_the_keyboard(shown: Any, page: tuple[str, gradcost.Report]) -> None:
-    report = page[1]
+def test_tables_sort_by_exact_figures_with_the_keyboard(shown: Any, page: tuple[str, gradcost.Analysis]) -> None:
+    report = page[1].report
     head = shown.find_element("css selector", "#strategies thead th:nth-child(2) button")
-    by_multiplies = sorted(report.strategies, key=lambda name: report.strategies[name].predicted.multiplies)
+    by_multiplies = sorted(report.all, key=lambda name: report.all[name].predicted.multiplies)
 
     def rows() -> list[str]:
         return [each.text for each in shown.find_elements("css selector", "#strategies tbody .name")]
 
     keys(shown, head, "\ue007")
-    figures = [report.strategies[name].predicted.multiplies for name in rows()]
+    figures = [report.all[name].predicted.multiplies for name in rows()]
     assert figures == sorted(figures)
     keys(shown, head, "\ue007")
     assert rows()[0] == by_multiplies[-1]
     assert shown.find_element("css selector", "#strategies th[aria-sort]").get_attribute("aria-sort") == "descending"
 
 
-def test_memory_is_walked_with_the_keyboard(shown: Any, page: tuple[str, gradcost.Report]) -> None:
+def test_memory_is_walked_with_the_keyboard(shown: Any, page: tuple[str, gradcost.Analysis]) -> None:
     plot = shown.find_element("id", "memory-plot")
     radio = shown.find_element("css selector", "#memory-pick input[value=forward_jacobian]")
     shown.execute_script("arguments[0].click()", radio)
-    moments = page[1].strategies["forward_jacobian"].timeline.moments
+    moments = page[1].timeline("forward_jacobian").moments
     keys(shown, plot, "\ue011")  # Home
     assert plot.get_attribute("aria-valuenow") == "1"
     keys(shown, plot, "\ue014", "\ue014")  # to the right
@@ -114,18 +114,18 @@ def test_memory_is_walked_with_the_keyboard(shown: Any, page: tuple[str, gradcos
     assert len(shown.find_elements("css selector", "#memory-alive tbody tr")) > 3
 
 
-def test_curves_are_hidden_and_shown(shown: Any, page: tuple[str, gradcost.Report]) -> None:
+def test_curves_are_hidden_and_shown(shown: Any, page: tuple[str, gradcost.Analysis]) -> None:
     def marks() -> int:
         return len(shown.find_elements("css selector", "#growth-plots path[transform]"))
 
-    assert marks() == 2 * 3 * len(page[1].strategies)
+    assert marks() == 2 * 3 * len(page[1].report.strategies)
     keys(shown, shown.find_element("css selector", "#growth-key button"), " ")
-    assert marks() == 2 * 3 * (len(page[1].strategies) - 1)
+    assert marks() == 2 * 3 * (len(page[1].report.strategies) - 1)
 
 
-def test_the_graph_is_walked_with_the_keyboard(shown: Any, page: tuple[str, gradcost.Report]) -> None:
+def test_the_graph_is_walked_with_the_keyboard(shown: Any, page: tuple[str, gradcost.Analysis]) -> None:
     nodes = shown.find_elements("css selector", "#graph-plot g")
-    layers = page[1].network.layers
+    layers = page[1].report.network.layers
     assert len(nodes) == len(layers) + 2
     keys(shown, nodes[0], "\ue015", "\ue015")  # down
     now = shown.find_element("id", "graph-now").text

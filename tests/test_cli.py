@@ -17,6 +17,7 @@ import pytest
 
 import gradcost
 from gradcost.configs import names, read
+from gradcost.report.schema import REPORT_SCHEMA
 from gradcost.strategies import STRATEGIES
 
 GRADCOST = [sys.executable, "-m", "gradcost"]
@@ -44,13 +45,15 @@ def slow(tmp_path: Path) -> str:
 def test_tables_say_the_verdict_first_and_fit_eighty_columns(net: str) -> None:
     done = run("analyze", net, env={"COLUMNS": "80"})
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.index("Verdict: reverse wins") < done.stdout.index("Predicted by closed forms")
+    assert done.stdout.index("Verdict: reverse wins") < done.stdout.index("strategy ")
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout, "no colour in a pipe"
     for name in ("reverse", "forward_jacobian", "forward_factored", "forward_jvp"):
-        assert f"\n{name}: {STRATEGIES[name].carries}\n" in done.stdout
-        assert re.search(rf"{name} +(= predicted)", done.stdout)
-    assert "da[2]/dW[1]" in done.stdout
+        assert re.search(rf"\n{name} +\d.*(= predicted)", done.stdout)
+    tensors = run("analyze", net, "--tensors").stdout
+    assert all(f"\n{name}: {STRATEGIES[name].carries}\n" in tensors for name in ("reverse", "forward_jvp"))
+    assert "da[2]/dW[1]" in tensors
+    assert "birth: dz/dW where a parameter enters" in " ".join(tensors.split())
 
 
 @pytest.mark.parametrize("name", names())
@@ -73,7 +76,7 @@ def test_no_color_is_honoured_even_where_color_is_forced(net: str) -> None:
 def test_json_to_stdout_is_json_alone(net: str) -> None:
     done = run("analyze", net, "--json", "-")
     assert (done.returncode, done.stderr) == (0, "")
-    jsonschema.validate(json.loads(done.stdout), gradcost.REPORT_SCHEMA)
+    jsonschema.validate(json.loads(done.stdout), REPORT_SCHEMA)
 
 
 def test_json_file_beside_tables(net: str, tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_json_file_beside_tables(net: str, tmp_path: Path) -> None:
     done = run("analyze", net, "--json", str(target))
     assert done.returncode == 0
     assert "Verdict" in done.stdout
-    jsonschema.validate(json.loads(target.read_text()), gradcost.REPORT_SCHEMA)
+    jsonschema.validate(json.loads(target.read_text()), REPORT_SCHEMA)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net.yaml", "out.json"]
 
 
@@ -210,7 +213,7 @@ def test_an_existing_file_keeps_its_mode_and_is_replaced_whole(net: str, tmp_pat
     target.chmod(0o640)
     assert run("analyze", net, "-q", "--json", str(target)).returncode == 0
     assert target.stat().st_mode & 0o777 == 0o640
-    assert json.loads(target.read_text())["schema_version"] == "1.0"
+    assert json.loads(target.read_text())["schema_version"] == "2.0"
 
 
 def test_configs_and_schema_and_version() -> None:
@@ -219,7 +222,7 @@ def test_configs_and_schema_and_version() -> None:
     for name in ("two_layer", "deep_mlp", "mnist_mlp", "residual_mlp", "two_inputs", "bottleneck"):
         assert name in listed.stdout
     assert run("configs", "two_layer").stdout == read("two_layer")
-    assert json.loads(run("schema").stdout) == gradcost.REPORT_SCHEMA
+    assert json.loads(run("schema").stdout) == REPORT_SCHEMA
     assert run("--version").stdout == f"gradcost {gradcost.__version__}\n"
 
 

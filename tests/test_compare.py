@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gradcost
-from gradcost.report.diff import diff
+from gradcost.report.diff import Saved, diff, saved
 from test_cli import run
 
 
@@ -22,9 +22,8 @@ def spec(units: int) -> dict[str, Any]:
     }
 
 
-def report(units: int, **options: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(gradcost.analyze(spec(units), measure=False, **options).to_json())
-    return found
+def report(units: int, **options: Any) -> Saved:
+    return saved(gradcost.analyze(spec(units), measure=False, **options).to_dict())
 
 
 def test_a_report_does_not_differ_from_itself() -> None:
@@ -53,7 +52,7 @@ def files(tmp_path: Path) -> dict[int, str]:
     found = {}
     for units in (3, 4):
         path = tmp_path / f"{units}.json"
-        path.write_text(json.dumps(report(units)))
+        path.write_text(gradcost.analyze(spec(units), measure=False).to_json())
         found[units] = str(path)
     return found
 
@@ -91,6 +90,28 @@ def test_a_file_that_is_no_report_is_refused(
     assert "Traceback" not in done.stderr
 
 
+def test_reports_of_different_things_are_refused_unless_anyway(tmp_path: Path) -> None:
+    paths = []
+    for batch in (1, 2):
+        paths.append(str(tmp_path / f"{batch}.json"))
+        Path(paths[-1]).write_text(gradcost.analyze(spec(3), measure=False, batch=batch).to_json())
+    refused = run("diff", *paths)
+    assert (refused.returncode, "the batch differs: 1 and 2" in refused.stderr) == (2, True)
+    assert run("diff", *paths, "--anyway").returncode == 1
+    old = json.loads(Path(paths[0]).read_text())
+    old["schema_version"] = "1.0"
+    del old["target"]
+    Path(paths[1]).write_text(json.dumps(old))
+    unknown = run("diff", paths[1], paths[0])
+    assert (unknown.returncode, unknown.stdout.strip()) == (0, "Nothing changed.")
+    assert "whether the outputs are the same is not known" in unknown.stderr
+
+
+def test_a_threshold_of_5_asks_for_a_percent_sign(files: dict[int, str]) -> None:
+    done = run("diff", files[3], files[4], "--threshold", "5")
+    assert (done.returncode, "write 5%" in done.stderr) == (2, True)
+
+
 def test_compare_command(tmp_path: Path) -> None:
     paths = []
     for units in (3, 6):
@@ -99,5 +120,5 @@ def test_compare_command(tmp_path: Path) -> None:
     done = run("compare", *map(str, paths), "--strategy", "reverse", "--batch", "2")
     assert done.returncode == 0, done.stderr
     assert "net3, batch 2" in done.stdout
-    (macs,) = [line.split() for line in done.stdout.splitlines() if line.startswith("reverse macs")]
-    assert macs == ["reverse", "macs", "48", "96", "2x"]
+    (macs,) = [line.split() for line in done.stdout.splitlines() if line.startswith("reverse MACs")]
+    assert macs == ["reverse", "MACs", "48", "96", "2x"]

@@ -16,16 +16,22 @@ ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
 
-def code(number: int) -> dict[str, Any]:
+def code(name: str) -> Any:
+    """Return what the guide's code of that name defines."""
     found: dict[str, Any] = {}
-    exec(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[number], found)
-    return found
+    (text,) = (text for text in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if f"\n{name} = " in text)
+    exec(text, found)
+    return found[name]
 
 
-def test_the_guides_layer_is_right_in_every_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(LAYER_TYPES, "cube", code(0)["CUBE"])
+@pytest.mark.parametrize("shape", [[4], [2, 3], [2, 3, 3]])
+@pytest.mark.parametrize("kind", ["cube", "prelu"])
+def test_the_guides_layers_are_right_in_every_strategy(
+    kind: str, shape: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LAYER_TYPES, kind, code(kind.upper()))
     dense = {"type": "dense", "units": 3}
-    spec = {"batch": 2, "input": {"shape": [4]}, "layers": [dense, {"type": "cube"}, dense], "loss": "mse"}
+    spec = {"batch": 2, "input": {"shape": shape}, "layers": [dense, {"type": kind}, dense], "loss": "mse"}
     report = gradcost.analyze(spec, measure=True)
     assert not report.mismatches
     for strategy in report.strategies.values():
@@ -35,7 +41,7 @@ def test_the_guides_layer_is_right_in_every_strategy(monkeypatch: pytest.MonkeyP
 
 
 def test_the_guides_strategy_is_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(STRATEGIES, "backpropagation", code(1)["STRATEGY"])
+    monkeypatch.setitem(STRATEGIES, "backpropagation", code("STRATEGY"))
     report = gradcost.analyze(ROOT / "configs" / "residual_mlp.yaml", measure=True)
     assert not report.mismatches
     assert report.strategies["backpropagation"].predicted == report.strategies["reverse"].predicted

@@ -6,9 +6,9 @@ from gradcost.formula import Cost, Counts, Dims, Term, explain
 
 
 def test_multiplies_are_macs_and_products() -> None:
-    cost = Cost(macs="B*n*m", products="B*n", additions="B*n*(m-1)", workspace="2*n")
-    values = cost.evaluate(Dims({"B": 2, "n": 3, "m": 4}, {}))
-    assert values == (30, 24, 18, 0, 0, 0, 6)
+    cost = Cost(macs="B*n*m", products="B*n", additions="B*n*(m-1)", workspace="2*i*n")
+    values = cost.evaluate(Dims({"B": 2, "n": 3, "m": 4, "i": 8}, {}))
+    assert values == (30, 24, 18, 0, 0, 0, 48)
 
 
 def test_quiet_symbols_are_left_out() -> None:

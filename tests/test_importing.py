@@ -241,7 +241,7 @@ def test_a_convolutional_file(tmp_path: Path) -> None:
     report = gradcost.analyze(imported.spec, strategies=["reverse"], measure=True)
     assert not report.mismatches
     assert report.network.parameters == sum(value.size for key, value in weights.items() if key not in "mv")
-    assert report.strategies["reverse"].primal_macs == 3 * (8 * 8 * 4 * 27 + 4 * 4 + 64 * 5)
+    assert report.primal.predicted.macs == 3 * (8 * 8 * 4 * 27 + 4 * 4 + 64 * 5)
 
 
 def test_an_attention_file(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_an_attention_file(tmp_path: Path) -> None:
     report = gradcost.analyze(imported.spec, strategies=["reverse"], measure=True)
     assert not report.mismatches
     assert report.network.parameters == sum(value.size for value in weights.values())
-    assert report.strategies["reverse"].primal_macs == 2 * (4 * 6 * 18 + 2 * 4 * 4 * 6)
+    assert report.primal.predicted.macs == 2 * (4 * 6 * 18 + 2 * 4 * 4 * 6)
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
@@ -305,7 +305,7 @@ def test_a_recurrent_file(kind: str, tmp_path: Path) -> None:
     assert not report.mismatches
     assert report.network.parameters == sum(value.size for value in weights.values())
     macs = 2 * (steps * gates * units * (2 + units) + units * 4)
-    assert report.strategies["reverse"].primal_macs == macs
+    assert report.primal.predicted.macs == macs
 
 
 def test_what_has_no_counterpart_is_named_all_at_once(tmp_path: Path) -> None:

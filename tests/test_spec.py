@@ -107,11 +107,6 @@ BAD = {
     "layer no mapping": (HEAD + "  - dense\n", "3:5", ["must be a mapping"]),
     "layers no list": ("input: {shape: [3]}\nlayers: dense\n", "2:9", ["must be a list"]),
     "name with dots": (HEAD + "  - {name: a.b, type: dense, units: 4}\n", "3:12", ["cannot be a name"]),
-    "nothing trainable": (
-        HEAD + "  - {type: dense, units: 4, trainable: false}\n",
-        "1:1",
-        ["no parameter is trainable"],
-    ),
     "repeat zero": (HEAD + "  - {repeat: 0, layers: [{type: dense, units: 4}]}\n", "3:14", ["from 1 to"]),
     "repeat too long": (HEAD + "  - {repeat: 200001, layers: [{type: dense, units: 4}]}\n", "3:14", ["to 200,000"]),
     "repeat unknown key": (HEAD + "  - {repeat: 2, layer: []}\n", "3:17", ["did you mean 'layers'?"]),

@@ -79,7 +79,7 @@ def test_rows_are_what_analyze_says(measure: bool) -> None:
         assert row.recommended == report.comparison.recommended
         assert row.error is None
         for name, strategy in report.strategies.items():
-            assert row.strategies[name]["predicted"] == strategy.predicted.to_dict()
+            assert row.strategies[name]["predicted"] == dict(strategy.predicted)
             assert (row.strategies[name]["measured"] is not None) == measure
 
 

@@ -57,17 +57,17 @@ def test_each_step_of_random_networks(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize("outputs", ["loss", "out"])
 def test_its_peak_is_the_predicted_one(outputs: str) -> None:
     layers = [{"type": "dense", "units": 5, "activation": "tanh"}, {"name": "out", "type": "dense", "units": 4}]
-    report = gradcost.analyze({"input": {"shape": [3]}, "layers": layers}, outputs=outputs, measure=False)
-    for strategy in report.strategies.values():
-        peak = max(moment.bytes for moment in strategy.timeline.moments)
+    analysis = gradcost.study({"input": {"shape": [3]}, "layers": layers}, outputs=outputs, measure=False)
+    for name, strategy in analysis.report.all.items():
+        peak = max(moment.bytes for moment in analysis.timeline(name).moments)
         assert peak == strategy.predicted.peak_bytes
 
 
 def test_names_follow_an_array_that_is_written_over() -> None:
     """z[1] becomes a[1] where it dies; both are one array of four numbers."""
     layers = [{"type": "dense", "units": 4, "activation": "sigmoid"}, {"type": "dense", "units": 1}]
-    report = gradcost.analyze({"input": {"shape": [3]}, "layers": layers, "loss": "mse"}, measure=False)
-    lives = {life.name: life for life in report.strategies["reverse"].timeline.lives}
+    analysis = gradcost.study({"input": {"shape": [3]}, "layers": layers, "loss": "mse"}, measure=False)
+    lives = {life.name: life for life in analysis.timeline("reverse").lives}
     assert lives["z[1]"].last + 1 == lives["a[1]"].first
     assert (lives["a[1]"].shape, lives["a[1]"].bytes, lives["a[1]"].kind) == ((1, 4), 32, "primal")
     assert lives["W[1]"].kind == "parameters"

@@ -43,11 +43,11 @@ def contract_parameter(
     shape, order = node.op.birth_order(name)
     ordered = order == tuple(sorted(order))
     found = gradient if ordered else emitter.buffer(f"{gradient.symbol}^T", node.op.birth_shape(name))
-    batch, size = emitter.graph.batch, _size_name(node, gradient)
+    batch, size = emitter.graph.batch_of(emitter.graph.output), _size_name(node, name)
     if isinstance(columns, Compact):
         lead, _, trail, _ = columns.blocks
         dims = Dims(
-            {"B": batch, "S": lead // batch, "T": trail, "p": gradient.elements},
+            {"B": batch, "S": lead // batch, "T": trail, "p": gradient.elements, "i": emitter.graph.item_bytes},
             {"B": "B", "T": f"T{node.number}", "p": size},
         )
         contraction = ContractRows(columns.blocks) if trail == 1 else ContractBlocks(columns.blocks)
@@ -119,7 +119,7 @@ class ContractRows(_Blocks):
 class ContractBlocks(_Blocks):
     """A block of T positions behind each unit."""
 
-    @rule(macs="B*S*T*p", additions="B*S*(T-1)*p + (B*S-1)*p", workspace="B*S*p")
+    @rule(macs="B*S*T*p", additions="B*S*(T-1)*p + (B*S-1)*p", workspace="i*B*S*p")
     def run(self, at: At, g: Array, c: Array, out: Array) -> None:
         """Fill out[k] = sum_s,t g[s,k,t] c[s,k,t]."""
         lead, units, trail, rest = self.blocks
@@ -143,8 +143,8 @@ class Reorder(Operation):
         np.copyto(target, columns.reshape(*lead, *(self.shape[axis] for axis in self.order)))
 
 
-def _size_name(node: Node, gradient: Buffer) -> str:
+def _size_name(node: Node, name: str) -> str:
     """Write a parameter's size in the network's symbols: ``n1*n0`` for W[1]."""
     names = node.dims.names
-    parts = [names[symbol] for symbol, _ in zip("nm", gradient.shape, strict=False) if symbol in names]
-    return "*".join(parts) if len(parts) == min(len(gradient.shape), 2) else f"p{node.number}"
+    parts = [names[symbol] for symbol, _ in zip("nm", node.op.parameters[name], strict=False) if symbol in names]
+    return "*".join(parts) if len(parts) == min(len(node.op.parameters[name]), 2) else f"p{node.number}"

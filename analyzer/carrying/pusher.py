@@ -102,7 +102,7 @@ class Pusher:
         assert stack is not None
         start, _ = carried.columns.place(part.birth)
 
-        batch = self.emitter.graph.batch
+        batch = self.emitter.graph.batch_of(node)
         dims = Dims({"B": batch, "J": part.buffer.elements // batch}, {"B": "B", "J": f"J{node.number}"})
         self.emitter.do(node, "birth", AddDiagonal(start, part.blocks), (part.buffer,), into=stack, dims=dims)
 

@@ -72,7 +72,7 @@ def directional(emitter: Emitter, cotangent: Buffer, stack: Buffer) -> Buffer:
     output, tangents = emitter.graph.output, stack.shape[-1]
     found = emitter.buffer("dL.v", (1, tangents))
     dims = Dims(
-        {"B": emitter.graph.batch, "N": prod(output.shape), "K": tangents},
+        {"B": emitter.graph.batch_of(output), "N": prod(output.shape), "K": tangents},
         {"B": "B", "N": f"n{output.number}", "K": "K"},
     )
     emitter.program.step("loss", "contraction", Directional(), args=(cotangent, stack), makes=found, dims=dims)

@@ -42,10 +42,10 @@ class Data:
             for name in node.layer.parameters:
                 if name not in node.shared:
                     self._keep(("parameter", node.index, name), node.layer.initial(name, draws))
-            for name, shape in node.layer.fixed(graph.batch).items():
+            for name, shape in node.layer.fixed(graph.batch_of(node)).items():
                 self._keep(("constant", node.index, name), node.layer.constant(name, shape, draws))
         if graph.loss.needs_target:
-            self._keep(("target",), graph.loss.target(graph.batch, draws))
+            self._keep(("target",), graph.loss.target(graph.batch_of(graph.output), draws))
 
     def of(self, buffer: Buffer) -> Array | None:
         """Return the values that a buffer starts with; None for one that starts empty.
@@ -75,7 +75,8 @@ class Measurement:
         seconds: wall time of the same run on plain numpy arrays.
         rows: counts by layer and phase.
         gradients: by node index and parameter name.
-        identical: whether counting changed no bit of the gradients.
+        changed_entries: how many entries of the gradients counting changed; none, where all is well.
+        loss: its value; None for a Jacobian.
     """
 
     counts: Counts
@@ -84,7 +85,8 @@ class Measurement:
     seconds: float
     rows: Mapping[Hashable, Counts]
     gradients: Gradients
-    identical: bool
+    changed_entries: int
+    loss: float | None
 
 
 def run_plain(
@@ -100,7 +102,12 @@ def run_plain(
 
 
 def run_counted(
-    plan: Plan, data: Data, progress: Callable[[], None] | None = None, *, trace: bool = False
+    plan: Plan,
+    data: Data,
+    progress: Callable[[], None] | None = None,
+    *,
+    trace: bool = False,
+    watch: Watch | None = None,
 ) -> tuple[Meter, Gradients]:
     """Run a plan on counting arrays and return their meter and the gradients; ``trace`` asks tracemalloc too."""
     meter = Meter()
@@ -111,7 +118,7 @@ def run_counted(
     def empty(buffer: Buffer) -> Any:
         return CountingArray(np.empty(buffer.shape, buffer.dtype), meter)
 
-    found = _run(plan, data, wrap, empty, meter, progress, trace=trace)
+    found = _run(plan, data, wrap, empty, meter, progress, trace=trace, watch=watch)
     return meter, {key: values.data for key, values in found.items()}
 
 
@@ -120,12 +127,26 @@ def measure(plan: Plan, data: Data, progress: Callable[[], None] | None = None) 
 
     ``progress`` is called once for each pass.
     """
-    meter, gradients = run_counted(plan, data, progress, trace=True)
+    loss: float | None = None
+
+    def watch(step: Step, arrays: Arrays) -> None:
+        nonlocal loss
+        if step.makes is not None and step.owner is data.graph.loss and step.rule == "primal":
+            loss = float(arrays[step.makes].data[0])
+
+    meter, gradients = run_counted(plan, data, progress, trace=True, watch=watch)
     started = time.perf_counter()
     plain = run_plain(plan, data, progress)
     seconds = time.perf_counter() - started
-    identical = all(np.array_equal(plain[key], gradients[key], equal_nan=True) for key in gradients)
-    return Measurement(meter.counts, meter.peak, meter.traced_peak, seconds, meter.rows, gradients, identical)
+    changed = sum(_changed(plain[key], gradients[key]) for key in gradients)
+    return Measurement(meter.counts, meter.peak, meter.traced_peak, seconds, meter.rows, gradients, changed, loss)
+
+
+def _changed(one: Array, other: Array) -> int:
+    """Return how many entries differ; nan is equal to nan."""
+    if np.array_equal(one, other, equal_nan=True):
+        return 0
+    return int(np.count_nonzero((one != other) & ~(np.isnan(one) & np.isnan(other))))
 
 
 @contextmanager
@@ -189,7 +210,9 @@ def _run(
                     progress()
     if plan.flat_gradient is not None:
         return _split(held[("gradient",)], data.graph)
-    return made
+    if data.graph.jacobian:
+        return made
+    return {key: values.reshape(data.graph.trained[key]) for key, values in made.items()}
 
 
 def _do(step: Step, arrays: Arrays, turn: int, empty: Callable[[Buffer], Any], watch: Watch | None) -> None:

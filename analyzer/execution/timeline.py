@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from gradcost.schedule.program import Buffer, Plan, Program
 from gradcost.units import Shape
 
-KINDS = {"parameter": "parameters", "constant": "constants", "input": "data", "target": "data"}
+_KIND_OF = {  # what a buffer is filled with before the first step (see ``Data``) -> its kind
+    "parameter": "parameters",
+    "constant": "constants",
+    "one": "constants",
+    "input": "data",
+    "target": "data",
+    "direction": "directions",
+    "gradient": "result",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +27,7 @@ class Life:
         name: its symbol; where a step writes over an array, the old name ends there and a new one begins.
         shape: with the batch axis.
         bytes: what it takes.
-        kind: ``parameters``, ``data``, ``constants``, or the phase of the step that makes it; ``held`` for others
-            that are there from the start.
+        kind: the phase of the step that makes it; one of ``phases.KINDS`` for what is there from the start.
         first: the first step at which it is alive.
         last: the last.
     """
@@ -72,9 +79,8 @@ def timeline(plan: Plan) -> Timeline:
 
 def _moments(program: Program) -> Iterator[Moment]:
     live = sum(buffer.bytes for buffer in program.initial)
-    ITEM = __import__("gradcost.units").units.ITEM_BYTES[program.initial[0].dtype]  # INTERIM
     for step in program.steps:
-        workspace = step.term.cost.evaluate(step.term.dims)[-1] * ITEM  # INTERIM
+        workspace = step.term.cost.evaluate(step.term.dims)[-1]
         live += step.allocates
         yield Moment(step.label, step.phase, live + workspace, workspace)
         live -= step.releases
@@ -89,10 +95,11 @@ def _lives(program: Program) -> list[Life]:
     def close(base: Buffer, last: int) -> None:
         now, kind, first = current.pop(base)
         if first <= last:
-            found.append(Life(now.name, now.shape, base.bytes, kind, first, last))
+            found.append(Life(now.name, now.shown, base.bytes, kind, first, last))
 
     for buffer in program.initial:
-        current[buffer] = buffer, KINDS.get(str(buffer.key[0]), "held") if buffer.key else "held", 0
+        kind = _KIND_OF.get(str(buffer.key[0]), "held") if buffer.key else "held"
+        current[buffer] = buffer, kind, 0
     for index, step in enumerate(program.steps):
         made, base = step.makes, step.storage
         if made is not None and base is not None:

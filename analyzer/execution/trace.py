@@ -130,7 +130,7 @@ def _traced(step: Step, text: str, arrays: Arrays) -> Traced:
     filled = step.fills
     assert filled is not None
     start, end = step.columns or (0, filled.shape[-1])
-    values = np.array(arrays[filled][..., start:end])
+    values = np.array(arrays[filled][..., start:end]).reshape(*filled.shown[:-1], end - start)
     inside = [b for b, (first, last) in filled.columns or () if start <= first and last <= end]
     if len(inside) == 1:  # one parameter's Jacobian: its columns in the parameter's own axes
         values = values.reshape(*values.shape[:-1], *inside[0].shape)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from gradcost.execution.timeline import Timeline
 from gradcost.grids import Axis, paths
 from gradcost.grids.grid import value_at
 from gradcost.grids.run import Settings, read_tree, sweep
-from gradcost.report import Report, StrategyReport
+from gradcost.report import Analysis
+from gradcost.schedule.phases import described
 from gradcost.units import Shape
 
 SHOWN_STEPS = 480  # of a longer schedule, it is divided into as many parts, and the highest step of each is shown
@@ -21,6 +23,7 @@ SHOWN_ARRAYS = 64  # those that hold the most bytes for the most steps; the othe
 SHOWN_AXES = 6
 GROWTH_STEPS = 400_000  # schedule steps that may be predicted for growth plots that nobody asked for by name
 BATCHES = (1, 4, 16, 64, 256, 1024)
+WIDTHS = ("batch", ".units", ".filters", ".head_units")  # other sizes may be depths, which lengthen a schedule
 DOUBLINGS = range(-3, 4)  # of other sizes, from an eighth to eight times what they are
 
 
@@ -48,6 +51,15 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Stacked:
+    """What a plot stacks: the name of its one array, empty for several, its colour group, its bytes at each instant."""
+
+    name: str
+    group: str
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryFigure:
     """Memory over the steps of a pass.
 
@@ -62,6 +74,20 @@ class MemoryFigure:
     bands: tuple[Band, ...]
     unshown: int
     rest: Mapping[str, tuple[int, ...]]
+
+    def layers(self) -> list[Stacked]:
+        """Return what is stacked: first what never changes, then the others in the order of their birth, workspace."""
+        instants = range(len(self.instants))
+        found = [
+            *(
+                Stacked(b.name, described(b.kind).group, tuple(b.bytes * (b.first <= i <= b.last) for i in instants))
+                for b in self.bands
+            ),
+            *(Stacked("", described(kind).group, sizes) for kind, sizes in self.rest.items()),
+        ]
+        found.sort(key=lambda layer: len(set(layer.sizes)) > 1)
+        workspace = Stacked("", described("workspace").group, tuple(instant.workspace for instant in self.instants))
+        return [layer for layer in (*found, workspace) if any(layer.sizes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +108,8 @@ class GrowthFigure:
     curves: tuple[Curve, ...]
 
 
-def memory_figure(name: str, strategy: StrategyReport) -> MemoryFigure:
+def memory_figure(name: str, line: Timeline) -> MemoryFigure:
     """Return the memory of one pass; of a long schedule, the highest step of each of many equal parts."""
-    line = strategy.timeline
     total = len(line.moments)
     parts = min(total, SHOWN_STEPS)
     shown = [
@@ -120,26 +145,53 @@ def _rest(bands: Sequence[Band], instants: int) -> dict[str, tuple[int, ...]]:
     return {kind: tuple(accumulate(change[:-1])) for kind, change in changes.items()}
 
 
-def growth_axes(source: str | Path | Mapping[str, Any], report: Report) -> list[Axis]:
-    """Return axes for growth plots, as many as are predicted in seconds: the batch, and sizes about what they are."""
+def binary_step(most: int) -> int:
+    """Return the power of two that goes three to six times into a number of bytes: how far marks are apart."""
+    return 1 << max((most // 3).bit_length() - 1, 0)
+
+
+def spread(values: Sequence[int], most: int) -> list[int]:
+    """Return those of rising values that are far enough apart on a log axis for ``most`` labels; the first is there."""
+    apart = (values[-1] / values[0]) ** (1 / most)
+    found = [values[0]]
+    for value in values[1:]:
+        if value >= found[-1] * apart:
+            found.append(value)
+    return found
+
+
+def growth_axes(source: str | Path | Mapping[str, Any], analysis: Analysis) -> list[Axis]:
+    """Return axes for growth plots, as many as are predicted in seconds: the batch, depths, other sizes.
+
+    Sizes go from an eighth to eight times what they are.
+    """
     tree = read_tree(source)
-    left = GROWTH_STEPS // sum(
-        len(segment.program.steps) for strategy in report.strategies.values() for segment in strategy.plan.segments
-    )
+    segments = (segment for plan in analysis.plans.values() for segment in plan.segments)
+    left = GROWTH_STEPS // sum(len(segment.program.steps) for segment in segments)
     found = []
-    for path in paths(source)[:SHOWN_AXES]:
-        values: tuple[int, ...]
-        if path == "batch":
-            values, cost = BATCHES, len(BATCHES)
-        else:
+    depths = set(_depths(tree["layers"], "layers"))
+    for path in sorted(paths(source), key=lambda path: path != "batch" and path not in depths):
+        values = BATCHES
+        if path != "batch":
             here = value_at(tree, path)
             values = tuple(dict.fromkeys(max(int(here * 2.0**power), 1) for power in DOUBLINGS))
-            cost = -(-sum(values) // here)  # a size such as a depth may lengthen the schedule as much
-        left -= cost
-        if left < 0:
+        cost = len(values) if path.endswith(WIDTHS) else -(-sum(values) // here)
+        if cost <= left:
+            left -= cost
+            found.append(Axis(path, values))
+        elif path not in depths:
             break
-        found.append(Axis(path, values))
-    return found
+    return found[:SHOWN_AXES]
+
+
+def _depths(layers: Sequence[Mapping[str, Any]], prefix: str) -> Iterator[str]:
+    """Yield where a spec says how often its blocks are repeated: there, or at the variable that stands there."""
+    for position, layer in enumerate(layers, start=1):
+        place = f"{prefix}.{layer.get('name', position)}"
+        if "repeat" in layer:
+            yield f"{place}.repeat"
+            yield f"vars.{str(layer['repeat']).removeprefix('=').strip()}"
+        yield from _depths(layer.get("layers", ()), f"{place}.layers")
 
 
 def growth_figures(

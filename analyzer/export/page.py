@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from typing import Any
 
+from gradcost.export.colours import look, style_sheet
 from gradcost.export.figures import GrowthFigure, MemoryFigure, memory_figure
 from gradcost.export.layout import group, lay_out
-from gradcost.report import LayerCost, Report, StrategyReport
-from gradcost.strategies import STRATEGIES
-from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_seconds, format_short
+from gradcost.formula import explain
+from gradcost.report.analyze import Analysis
+from gradcost.report.figures import Figure
+from gradcost.report.model import PRIMAL, Report, StrategyReport
+from gradcost.report.tables import SHOWN, not_run, state
+from gradcost.schedule.phases import GROUPS, KINDS, PHASES
+from gradcost.schedule.predict import PredictedRow, Prediction
+from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 
 SHOWN_NODES = 160
 SHOWN_ROWS = 400  # of a strategy's layers and phases, those with the most operations
@@ -24,39 +30,42 @@ FORMULA_LENGTH = 400
 Cell = tuple[str, float | None, str]  # what is shown, what it is sorted by (None: the text), a longer form
 
 
-def to_html(report: Report, growth: Sequence[GrowthFigure] = ()) -> str:
+def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
     """Return the page: verdict, tables, memory over the schedule, growth, layer graph.
 
     Args:
-        report: what it is about.
+        analysis: what it is about, from ``study``.
         growth: from ``growth_figures``; where there is none, that section says how to get it.
     """
-    network, target = report.network, report.target
-    facts = (
-        f"{len(network.layers):,} layers, {format_count(network.parameters)} parameters, "
-        f"batch {network.batch:,}, {network.dtype}"
-    )
-    if (target.outputs, target.wrt) != ("loss", "params"):
-        facts += f"; d {target.outputs} / d {target.wrt}: {format_count(target.rows)} x {format_count(target.columns)}"
+    report = analysis.report
+    network = report.network
+    facts = network.facts if report.target.usual else f"{network.facts}; {report.target}"
     data = {
         "strategies": list(report.strategies),
+        "looks": {name: [look(name).variable, look(name).mark.path] for name in report.strategies},
+        "groups": GROUPS,
+        "phases": {each.name: [each.label, each.group] for each in (*PHASES.values(), *KINDS.values())},
         "recommended": report.comparison.recommended,
-        "memory": [_memory(memory_figure(name, strategy)) for name, strategy in report.strategies.items()],
+        "memory": [_memory(memory_figure(name, analysis.timeline(name))) for name in report.strategies],
         "growth": [_growth(figure) for figure in growth],
-        "graph": _graph(report),
-        "costs": {name: _costs(strategy) for name, strategy in report.strategies.items()},
+        "graph": _graph(report, analysis.predictions),
+        "costs": {name: _costs(analysis.predictions[name]) for name in report.strategies},
     }
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     folder = files("gradcost.export") / "page"
     page, style, script = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    wrong = "".join(f'<p class="wrong">Wrong: {escape(str(each))}</p>' for each in report.mismatches)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in (not_run(report.all), *report.notes) if note)
     values = {
         "name": escape(network.name),
         "facts": escape(facts),
         "verdict": escape(report.verdict),
-        "mismatches": "".join(f'<p class="wrong">Wrong: {escape(str(each))}</p>' for each in report.mismatches),
+        "mismatches": wrong,
+        "notes": notes,
         "strategies": _strategies(report),
         "baseline": escape(report.comparison.baseline),
         "version": escape(report.gradcost_version),
+        "colours": style_sheet(),
         "style": style,
         "script": script,
         "data": text,
@@ -71,25 +80,26 @@ def _filled(page: str, values: dict[str, str]) -> str:
 
 
 def _strategies(report: Report) -> str:
-    """Return the rows of the table of strategies; each cell has the exact figure that it is sorted by."""
-    base = report.strategies[report.comparison.baseline].predicted
+    """Return the table of strategies; each cell has the exact figure that it is sorted by."""
+    base = report.all[report.comparison.baseline].predicted
     wrong = {mismatch.strategy for mismatch in report.mismatches}
-    rows = []
-    for name, strategy in report.strategies.items():
-        figures, measured = strategy.predicted, strategy.measured
-        notes = [STRATEGIES[name].carries, *([strategy.note] if strategy.note else [])]
-        cells: list[Cell] = [
-            *_figure(figures.multiplies, base.multiplies),
-            *_figure(figures.macs, base.macs),
-            _count(figures.flops),
-            *_figure(figures.peak_bytes, base.peak_bytes, memory=True),
-            ("not run", None, strategy.skipped or "")
-            if measured is None
-            else ("NOT as predicted" if name in wrong else "= predicted", None, ""),
-            ("", math.inf, "")
-            if measured is None
-            else (format_seconds(measured.seconds), measured.seconds, f"{measured.seconds:.6g} s"),
-        ]
+    heads, rows = ['<th scope="col">strategy</th>'], []
+    for figure in SHOWN:
+        heads.append(f'<th scope="col">{escape(figure.label)}</th>')
+        if figure.predicted and figure.factor is not None:
+            heads.append('<th scope="col">factor</th>')
+    heads.append('<th scope="col">measured</th>')
+    for name, strategy in report.all.items():
+        cells: list[Cell] = []
+        for figure in SHOWN:
+            if not figure.predicted:
+                cells.append(_measured(figure, strategy))
+                continue
+            value = strategy.predicted[figure.key]
+            cells.append((figure.show(value), _finite(value), f"{value:,}"))
+            if figure.factor is not None:
+                cells.append(("", math.inf, "") if name == PRIMAL else _factor(value, base[figure.key]))
+        cells.append((state(strategy, name in wrong), None, strategy.skipped or ""))
         tags = "".join(
             f'<td data-sort="{_sortable(shown, by)}"'
             + (f' title="{escape(full)}"' if full and full != shown else "")
@@ -97,21 +107,20 @@ def _strategies(report: Report) -> str:
             for shown, by, full in cells
         )
         best = ' class="best"' if name == report.comparison.recommended else ""
-        about = escape("; ".join(notes))
+        about = escape("; ".join([strategy.carries, *([strategy.note] if strategy.note else [])]))
         rows.append(
             f'<tr{best}><th scope="row"><span class="name">{name}</span> <small>{about}</small></th>{tags}</tr>'
         )
-    return "\n".join(rows)
+    return f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody>"
 
 
-def _figure(value: int, base: int, *, memory: bool = False) -> tuple[Cell, Cell]:
-    """Return a figure and its factor."""
-    cell = (format_bytes(value), _finite(value), f"{value:,} B") if memory else _count(value)
-    return cell, (format_ratio(value, base), exact_ratio(value, base), "")
+def _factor(value: int, base: int) -> Cell:
+    return format_ratio(value, base), exact_ratio(value, base), ""
 
 
-def _count(value: int) -> Cell:
-    return format_short(value), _finite(value), f"{value:,}"
+def _measured(figure: Figure, strategy: StrategyReport) -> Cell:
+    value = None if strategy.measured is None else strategy.measured[figure.key]
+    return ("", math.inf, "") if value is None else (figure.show(value), float(value), f"{value:.6g}")
 
 
 def _finite(value: int) -> float:
@@ -146,7 +155,7 @@ def _growth(figure: GrowthFigure) -> dict[str, Any]:
     }
 
 
-def _graph(report: Report) -> dict[str, Any]:
+def _graph(report: Report, predictions: Mapping[str, Prediction]) -> dict[str, Any]:
     """Return the drawing of the layer graph; blocks of a deep network are drawn as one node each."""
     layers = {layer.name: layer for layer in report.network.layers}
     inputs = dict.fromkeys(source for layer in layers.values() for source in layer.inputs if source not in layers)
@@ -161,13 +170,13 @@ def _graph(report: Report) -> dict[str, Any]:
         if stands[source] != stands[layer.name]
     ]
     nodes = [*inputs, *members]
-    with_loss = any(cost.name == "loss" for strategy in report.strategies.values() for cost in strategy.layers)
+    with_loss = any(label == "loss" for name in report.strategies for label, _ in predictions[name].rows)
     if with_loss and "loss" not in layers:
         nodes.append("loss")
         edges.append((nodes[-2], "loss"))
         members["loss"] = ["loss"]
     layout = lay_out(nodes, edges)
-    shares = {name: _shares(strategy, members) for name, strategy in report.strategies.items()}
+    shares = {name: _shares(predictions[name], members) for name in report.strategies}
     drawn = []
     for node in nodes:
         inside = [layers[name] for name in members.get(node, []) if name in layers]
@@ -182,37 +191,34 @@ def _graph(report: Report) -> dict[str, Any]:
     return {"nodes": drawn, "edges": list(layout.edges.values())}
 
 
-def _shares(strategy: StrategyReport, members: dict[str, list[str]]) -> dict[str, list[Any]]:
+def _shares(prediction: Prediction, members: dict[str, list[str]]) -> dict[str, list[Any]]:
     """Return each drawn node's multiplies, as text and as a share of the strategy's."""
     multiplies: dict[str, int] = defaultdict(int)
-    for layer in strategy.layers:
-        multiplies[layer.name] += layer.counts.multiplies
+    for row in prediction.rows.values():
+        multiplies[row.label] += row.counts.multiplies
     found = {}
     for node, names in members.items():
         total = sum(multiplies[name] for name in names)
-        found[node] = [format_short(total), exact_ratio(total, max(strategy.predicted.multiplies, 1))]
+        found[node] = [format_short(total), exact_ratio(total, max(prediction.counts.multiplies, 1))]
     return found
 
 
-def _costs(strategy: StrategyReport) -> dict[str, Any]:
+def _costs(prediction: Prediction) -> dict[str, Any]:
     """Return a strategy's layers and phases as rows."""
-    rows = sorted(strategy.layers, key=lambda layer: layer.counts.flops, reverse=True)[:SHOWN_ROWS]
+    every = list(prediction.rows.values())
+    rows = sorted(every, key=lambda row: row.counts.flops, reverse=True)[:SHOWN_ROWS]
     kept = set(map(id, rows))
-    return {
-        "rows": [_cost(layer) for layer in strategy.layers if id(layer) in kept],
-        "unshown": len(strategy.layers) - len(rows),
-    }
+    return {"rows": [_cost(row) for row in every if id(row) in kept], "unshown": len(every) - len(rows)}
 
 
-def _cost(layer: LayerCost) -> list[Any]:
-    counts, made = layer.counts, layer.row.makers
-    size = layer.item_bytes * sum(step.makes.elements for step in made if step.makes and not step.view_of)
+def _cost(row: PredictedRow) -> list[Any]:
+    counts = row.counts
+    size = sum(step.makes.bytes for step in row.makers if step.makes and not step.view_of)
     numbers = [[_finite(each), format_short(each)] for each in (counts.multiplies, counts.macs, counts.flops)]
-    return [layer.name, layer.phase, *numbers, [_finite(size), format_bytes(size)], next(_formulas(layer), "")]
+    return [row.label, row.phase, *numbers, [_finite(size), format_bytes(size)], _formula(row)]
 
 
-def _formulas(layer: LayerCost) -> Iterator[str]:
-    """Yield the closed form of the multiplies, where it is short."""
-    if len(layer.row.terms) <= 8:
-        text = layer.formula.get("multiplies", "")
-        yield text if len(text) <= FORMULA_LENGTH else ""
+def _formula(row: PredictedRow) -> str:
+    """Return the closed form of the multiplies, where it is short."""
+    text = explain(row.terms, "multiplies") if len(row.terms) <= 8 else ""
+    return text if len(text) <= FORMULA_LENGTH else ""

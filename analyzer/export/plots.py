@@ -6,10 +6,13 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradcost.errors import UsageError
-from gradcost.export.figures import GrowthFigure, MemoryFigure
+from gradcost.export.colours import OF_GROUP, look
+from gradcost.export.figures import GrowthFigure, MemoryFigure, Stacked, binary_step, spread
+from gradcost.schedule.phases import GROUPS
 from gradcost.units import format_bytes, format_count, format_short
 
 if TYPE_CHECKING:
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
 Format = Literal["svg", "png"]
 SIZE = (8.0, 4.5)  # inches
 DOTS = 160  # per inch, in a PNG
-NAMED = 10  # arrays of a memory plot that the legend names
-MARKERS = "osx^vD+"
+HEADROOM = 1.02  # of a memory plot, above the peak
+LETTER = 0.011, 0.035  # width and height of a letter in a band, as parts of a memory plot's
+TICKS = 10  # along the values of a growth plot
+_BESIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8, "frameon": False}
 
 
 def require() -> None:
@@ -60,43 +65,77 @@ def _bytes(figure: Figure, form: Format) -> bytes:
 
 def _memory(axes: Axes, figure: MemoryFigure) -> None:
     """Stack the arrays: those that live throughout at the bottom, the others in the order of their birth."""
-    from matplotlib import colormaps
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import MultipleLocator
 
-    last = len(figure.instants) - 1
-    bands = sorted(figure.bands, key=lambda band: (band.first, band.last) != (0, last))
-    rows = [[band.bytes * (band.first <= place <= band.last) for place in range(last + 1)] for band in bands]
-    workspace = [instant.workspace for instant in figure.instants]
+    layers = figure.layers()
     steps = [instant.number - 0.5 for instant in figure.instants] + [figure.steps + 0.5]
-    named = {id(band) for band in sorted(bands, key=lambda band: -band.bytes)[:NAMED]}
-    labels = [f"{band.name} {format_bytes(band.bytes)}" if id(band) in named else "_" for band in bands]
-    tones = colormaps["tab20"].colors  # type: ignore[attr-defined]
-    colors = [tones[place % len(tones)] for place in range(len(bands))]
-    layers: list[tuple[Sequence[int], str, Any]] = [*zip(rows, labels, colors, strict=True)]
-    greys = [str(0.9 - 0.4 * place / len(figure.rest)) for place in range(len(figure.rest))]
-    for (kind, sizes), grey in zip(figure.rest.items(), greys, strict=True):
-        layers.append((sizes, f"smaller arrays: {kind}", grey))
-    layers.append((workspace, "workspace", "0.3"))
-    layers = [layer for layer in layers if any(layer[0])]
-    stacked = [[*row, row[-1]] for row, _, _ in layers]
-    names, fills = [label for _, label, _ in layers], [color for _, _, color in layers]
-    axes.stackplot(steps, stacked, labels=names, colors=fills, step="post", edgecolor="white", linewidth=0.2)
-    axes.set(xlabel="step of the schedule", xlim=(steps[0], steps[-1]), ylim=(0, None))
     peak = max(figure.instants, key=lambda instant: instant.bytes)
-    axes.set_title(f"{figure.strategy}: {format_bytes(peak.bytes)} at the peak ({peak.layer}, {peak.phase})")
+    axes.stackplot(
+        steps,
+        [[float(size) for size in (*layer.sizes, layer.sizes[-1])] for layer in layers],
+        colors=[OF_GROUP[layer.group].light for layer in layers],
+        step="post",
+        edgecolor="white",
+        linewidth=0.3,
+    )
+    axes.set(xlabel="step of the schedule", xlim=(steps[0], steps[-1]), ylim=(0, peak.bytes * HEADROOM))
+    title = f"{figure.strategy}: {format_bytes(peak.bytes)} at the peak\n{peak.layer}, {peak.phase}"
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.yaxis.set_major_locator(MultipleLocator(binary_step(peak.bytes)))
     axes.yaxis.set_major_formatter(lambda value, _: format_bytes(int(value)))
-    handles, found = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], found[::-1], loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, frameon=False)
+    _name_layers(axes, layers, steps, peak.bytes)
+    used = {layer.group for layer in layers}
+    keys = [Patch(color=OF_GROUP[group].light, label=label) for group, label in GROUPS.items() if group in used]
+    axes.legend(handles=keys[::-1], **_BESIDE)
+
+
+def _name_layers(axes: Axes, layers: Sequence[Stacked], steps: Sequence[float], top: int) -> None:
+    """Write an array's name on it, where it lies level for long enough."""
+    floor = [0] * (len(steps) - 1)
+    for layer in layers:
+        first, end = _longest_level(floor, layer.sizes)
+        wide = (steps[end] - steps[first]) / (steps[-1] - steps[0])
+        size = layer.sizes[first]
+        if size > top * LETTER[1] and wide > len(layer.name) * LETTER[0]:
+            at = (steps[first] + steps[end]) / 2, float(floor[first] + size / 2)
+            axes.text(*at, layer.name, ha="center", va="center", fontsize=7)
+        floor = [below + size for below, size in zip(floor, layer.sizes, strict=True)]
+
+
+def _longest_level(floor: Sequence[int], sizes: Sequence[int]) -> tuple[int, int]:
+    """Return where the longest stretch begins and ends along which something is there, and neither side moves."""
+    changes = [i for i in range(1, len(sizes)) if (floor[i], sizes[i]) != (floor[i - 1], sizes[i - 1])]
+    stretches = pairwise([0, *changes, len(sizes)])
+    return max((each for each in stretches if sizes[each[0]]), key=lambda each: each[1] - each[0])
 
 
 def _growth(axes: Axes, figure: GrowthFigure, key: str) -> None:
-    for curve, marker in zip(figure.curves, MARKERS * len(figure.curves), strict=False):
-        values = [float(each) for each in getattr(curve, key)]
-        axes.plot(curve.values, values, marker=marker, markersize=4, linewidth=1.2, label=curve.strategy)
+    from matplotlib.ticker import FixedLocator, NullLocator
+
     memory = key == "peak_bytes"
+    for place, curve in enumerate(figure.curves):
+        drawn = look(curve.strategy)
+        values = [float(each) for each in getattr(curve, key)]
+        axes.plot(
+            curve.values,
+            values,
+            color=drawn.colour.light,
+            marker=drawn.mark.matplotlib,
+            markersize=5,
+            markerfacecolor="none",
+            linewidth=1.4,
+            zorder=3 - place / len(figure.curves),  # of curves that coincide, the first lies on top
+            label=curve.strategy,
+        )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2 if memory else 10)
+    axes.xaxis.set_major_locator(FixedLocator(spread(figure.curves[0].values, TICKS)))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: format_count(int(value)))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(lambda value, _: (format_bytes if memory else format_short)(int(value)))
-    axes.set(xlabel=figure.path, title=f"{'Peak memory' if memory else 'Multiplies'} along {figure.path}")
+    axes.set(xlabel=figure.path)
+    axes.set_title(f"{'Peak memory' if memory else 'Multiplies'} along {figure.path}", loc="left", fontsize=10)
     axes.grid(which="major", alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, frameon=False)
+    axes.legend(**_BESIDE)

@@ -5,68 +5,51 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from gradcost.report import Report, StrategyReport
-from gradcost.units import format_count
-
-_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|#"})
+from gradcost.report.figures import MEASURED, PREDICTED
+from gradcost.report.model import Report
+from gradcost.report.table import escaped
+from gradcost.report.tables import facing_table, not_run, strategies_table
 
 
 def to_markdown(report: Report) -> str:
-    """Return the verdict and one table of the strategies in GitHub's Markdown."""
-    network, base = report.network, report.strategies[report.comparison.baseline].predicted
-    wrong = {mismatch.strategy for mismatch in report.mismatches}
-    lines = [
-        f"### {network.name.translate(_ESCAPED)}",
-        "",
-        f"{len(network.layers):,} layers, {format_count(network.parameters)} parameters, batch {network.batch:,}, "
-        f"{network.dtype}.",
-        "",
-        f"**Verdict:** {report.verdict.translate(_ESCAPED)}",
-        "",
-        "| strategy | multiplies | | MACs | | peak memory | | measured |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+    """Return the verdict, the table of the strategies and that of the layers in GitHub's Markdown."""
+    facts = f"{report.network.facts}."
+    parts = [
+        f"### {escaped(report.network.name)}",
+        facts if report.target.usual else escaped(f"{report.target}; {facts}"),
+        f"**Verdict:** {escaped(report.verdict)}",
+        replace(strategies_table(report, all_rows=True), notes=[]).to_markdown().rstrip(),
+        facing_table(report).to_markdown().rstrip(),
+        *(escaped(note) for note in (not_run(report.all), *report.notes) if note),
+        f"Factors are relative to `{report.comparison.baseline}`.",
+        f"MACs: the multiplies inside contractions. By gradcost {report.gradcost_version}.",
     ]
-    if (report.target.outputs, report.target.wrt) != ("loss", "params"):
-        lines[2] = f"d {report.target.outputs} / d {report.target.wrt}: {lines[2]}".translate(_ESCAPED)
-    for name, strategy in report.strategies.items():
-        cells = [
-            f"**`{name}`**" if name == report.comparison.recommended else f"`{name}`",
-            *strategy.predicted.beside(base),
-            _measured(strategy, name in wrong).translate(_ESCAPED),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"Factors are relative to `{report.comparison.baseline}`. MACs: the multiplies inside contractions. "
-        f"By gradcost {report.gradcost_version}.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _measured(strategy: StrategyReport, wrong: bool) -> str:
-    if strategy.measured is None:
-        return f"not run: {strategy.skipped}"
-    return "NOT as predicted" if wrong else "= predicted"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def to_csv(report: Report) -> str:
     """Return a line for each strategy, with every figure exact: ``predicted_multiplies``, ``measured_seconds``, ..."""
     records = []
-    for name, strategy in report.strategies.items():
-        measured = {} if strategy.measured is None else strategy.measured.to_dict()
+    for name, strategy in report.all.items():
+        measured: Mapping[str, Any] = strategy.measured or {}
         records.append(
             {
                 "network": report.network.name,
                 "dtype": report.network.dtype,
                 "batch": report.network.batch,
                 "parameters": report.network.parameters,
+                "outputs": report.target.outputs,
+                "wrt": report.target.wrt,
                 "strategy": name,
                 "exact": strategy.exact,
-                **{f"predicted_{key}": value for key, value in strategy.predicted.to_dict().items()},
-                **{f"measured_{key}": value for key, value in measured.items()},
+                "schedule": strategy.schedule,
+                **{f"predicted_{figure.key}": strategy.predicted[figure.key] for figure in PREDICTED},
+                **{f"measured_{figure.key}": measured.get(figure.key, "") for figure in MEASURED},
                 "skipped": strategy.skipped or "",
+                "notes": " ".join(report.notes),
             }
         )
     return csv_text(records)

@@ -3,7 +3,7 @@
 from gradcost.graph.build import Builder, LayerType, build_graph
 from gradcost.graph.draws import Draws
 from gradcost.graph.graph import Graph, LayerInfo, Node
-from gradcost.graph.layer import At, Elementwise, Join, Layer, Loss, View
+from gradcost.graph.layer import At, Elementwise, Join, Layer, Linear, Loss, Source, View
 from gradcost.graph.rule import Rule, rule, rule_of
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "Layer",
     "LayerInfo",
     "LayerType",
+    "Linear",
     "Loss",
     "Node",
     "Rule",
+    "Source",
     "View",
     "build_graph",
     "rule",

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from gradcost.errors import SpecError, UsageError, nearest
+from gradcost.errors import LayerError, SpecError, UsageError, nearest
 from gradcost.formula import Dims
 from gradcost.graph.graph import Graph, LayerInfo, Node
 from gradcost.graph.layer import Layer, Loss
 from gradcost.spec import LayerEntry, NetworkSpec, foreign
 from gradcost.spec.fields import Field, read_mapping
 from gradcost.spec.foreign import instead
-from gradcost.units import Shape
+from gradcost.units import ITEM_BYTES, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ class Builder:
                 (),
                 trainable=varies,
                 active=varies,
-                dims=layer.dims(spec.batch, _subscript(number), ()) if layer else Dims({}, {}),
+                batched=True,
+                dims=layer.dims(spec.batch, ITEM_BYTES[spec.dtype], _subscript(number), ()) if layer else Dims({}, {}),
                 owner=index,
                 vocabulary=given.vocabulary,
             )
@@ -80,13 +81,21 @@ class Builder:
         """Add one operation to the spec layer that is being built.
 
         ``share`` names the node whose parameters it uses; the others become attributes of the node.
+
+        Raises:
+            LayerError: the layer has a parameter that its class does not declare.
         """
         assert self.entry is not None
+        undeclared = sorted(layer.parameters.keys() - set(layer.parameter_names))
+        if undeclared:
+            kind = type(layer).__name__
+            raise LayerError(f"layer {kind} has the parameter {undeclared[0]}; name it in {kind}.parameter_names")
         if share is None:
             owner, shared = self._owner(layer)
         else:
             owner, shared = share.owner, frozenset(layer.parameters)
         trainable = bool(layer.parameters) and (self.nodes[owner].trainable if shared else self.entry.trainable)
+        batched = layer.makes_batch or any(source.batched for source in sources)
         node = Node(
             index=len(self.nodes),
             label=self.entry.name,
@@ -97,8 +106,10 @@ class Builder:
             sources=tuple(source.index for source in sources),
             trainable=trainable,
             active=trainable or any(source.active for source in sources),
+            batched=batched,
             dims=layer.dims(
-                self.spec.batch,
+                self.spec.batch if batched else None,
+                ITEM_BYTES[self.spec.dtype],
                 _subscript(self.number),
                 tuple(_subscript(source.number) for source in sources),
             ),
@@ -151,7 +162,7 @@ def build_graph(
     layer's output is differentiated, what it does not depend on is left out.
 
     Raises:
-        SpecError: an unknown type, option or loss, shapes that do not fit, or nothing to train.
+        SpecError: an unknown type, option or loss, or shapes that do not fit.
         UsageError: what is differentiated, or what by, is not there.
     """
     check_names(spec, types, losses)
@@ -188,8 +199,6 @@ def build_graph(
     )
     if not graph.trained and spec.wrt != "params":
         raise UsageError(f"wrt {spec.wrt!r}: nothing in it is trainable, or {spec.outputs!r} does not depend on it")
-    if not graph.trained:
-        raise SpecError(spec.where, "no parameter is trainable, so there is no gradient; add or unfreeze a layer")
     return graph
 
 

@@ -31,6 +31,7 @@ class Node:
         vocabulary: of an input that holds tokens, how many there are.
         trainable: whether its parameters get gradients.
         active: whether any trainable parameter stands at or above it.
+        batched: whether it has a value for each sample; otherwise one for all of them, with a leading axis of 1.
     """
 
     index: int
@@ -42,6 +43,7 @@ class Node:
     sources: tuple[int, ...]
     trainable: bool
     active: bool
+    batched: bool
     dims: Dims
     owner: int
     shared: frozenset[str] = frozenset()
@@ -105,7 +107,11 @@ class Graph:
     @property
     def rows(self) -> int:
         """How many numbers are differentiated: 1 for a loss, all elements of a batch of outputs for a Jacobian."""
-        return self.batch * prod(self.output.shape) if self.jacobian else 1
+        return self.batch_of(self.output) * prod(self.output.shape) if self.jacobian else 1
+
+    def batch_of(self, node: Node) -> int:
+        """Return how many samples a node has a value for: those of the batch, or 1 where it has no batch axis."""
+        return self.batch if node.batched else 1
 
     @property
     def output(self) -> Node:

@@ -2,22 +2,26 @@
 
 Conventions shared by every layer:
 
-* ``x`` (B, \\*input) and ``y`` (B, \\*output) carry the batch axis first.
+* ``x`` (B, \\*input) and ``y`` (B, \\*output) carry the batch axis first. A value that is the same for every sample,
+  such as a product of weights alone, has a single one: B is 1 there.
 * A stack of K tangents of an array carries one more axis, last: (B, \\*shape, K). A parameter's tangents, the
   seeds of a forward pass, carry it first: (K, \\*shape).
+* A stack of K cotangents carries its axis first, (K, B, \\*shape), and so do a parameter's gradients, (K, \\*shape),
+  which are sums over the batch. For a loss K is 1.
 * A rule fills ``out`` and returns nothing: what is allocated, and when it is freed, is the schedule's business,
   so that a rule's own memory is its ``workspace`` alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from gradcost.formula import Dims
 from gradcost.graph.draws import Draws
-from gradcost.graph.rule import rule
+from gradcost.graph.owed import refuse_incomplete
+from gradcost.graph.rule import priced_as, rule
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
@@ -35,6 +39,11 @@ class At:
         """Keep the arrays under their names."""
         self.__dict__.update(arrays)
 
+    def __getitem__(self, name: str) -> Array:
+        """Return the array of a name that is made up, such as that of each input in turn: ``at["x0"]``."""
+        found: Array = getattr(self, name)
+        return found
+
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Array:
@@ -48,14 +57,15 @@ class Layer:
     one it is called for), ``y``, ``d`` (what the layer's
     ``derivative`` filled), ``one`` (a single 1.0), and the layer's parameters, aux and constants by their names.
 
-    A subclass defines ``primal(at, out)`` and, for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each
-    parameter P, ``vjp_P(at, g, out)`` (the gradient), ``jvp_P(at, v, out)`` (adds the tangent to ``out``) and the
-    compact Jacobian (see ``Carried`` in the forward strategies), by ``birth_P(at, shape)``, which returns a view, or by
-    ``fill_birth_P(at, out)``. It may define ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed
-    without first making it dense.
+    A subclass that is no ``abstract`` base defines what it ``owes``, or is refused at once: ``primal(at, out)`` and,
+    for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each parameter P, ``vjp_P(at, g, out)`` (its
+    gradients), ``jvp_P(at, v, out)`` (adds the tangents to ``out``) and the compact Jacobian (see ``Carried`` in the
+    forward strategies), by ``birth_P(at, shape)``, which returns a view, or by ``fill_birth_P(at, out)``. It may define
+    ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense.
 
     Attributes:
-        parameters: the shape of each parameter.
+        parameter_names: the parameters that its instances may have.
+        parameters: the shape of each that this one has.
         aux: per-sample shapes of what the primal keeps for its derivative, besides x and y.
         constants: per-sample shapes of arrays that are drawn once and never trained.
         statistics: shapes, without a batch axis, of the same.
@@ -63,6 +73,7 @@ class Layer:
             symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
         couples: whether a sample's output depends on other samples of the batch.
+        makes_batch: whether its output has a batch axis even where none of its inputs has one.
         partial: whether the output depends on a part of the input alone; then ``vjp`` fills zeros around that part, and
             ``vjp_more(at, g, out)`` adds to it in a cotangent that is there already.
         unit_axis: the axis of the output, without the batch axis, whose entry k alone sees entry k of a parameter's
@@ -70,15 +81,34 @@ class Layer:
     """
 
     couples: ClassVar[bool] = False
+    makes_batch: ClassVar[bool] = False
     partial: ClassVar[bool] = False
     unit_axis: ClassVar[int] = -1
     in_place: ClassVar[bool] = False
 
+    abstract: ClassVar[bool] = True
+    parameter_names: ClassVar[tuple[str, ...]] = ()
     parameters: Mapping[str, Shape] = {}
     aux: Mapping[str, Shape] = {}
     constants: Mapping[str, Shape] = {}
     statistics: Mapping[str, Shape] = {}
     symbol_names: ClassVar[Mapping[str, str]] = {"N": "N{out}"}
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        """Refuse a subclass that lacks a rule, unless it is a base of others. Raises ``LayerError``."""
+        cls.abstract = abstract
+        if not abstract:
+            refuse_incomplete("layer", cls, [*cls.owes(), *cls._owes_for_parameters()])
+
+    @classmethod
+    def owes(cls) -> tuple[str, ...]:
+        """Return the rules that each such layer must have, besides those of its parameters."""
+        return ("primal", "jvp", "vjp", "vjp_more") if cls.partial else ("primal", "jvp", "vjp")
+
+    @classmethod
+    def _owes_for_parameters(cls) -> Iterator[str]:
+        for name in cls.parameter_names:
+            yield from (f"vjp_{name}", f"jvp_{name}", f"birth_{name} or fill_birth_{name}")
 
     def __init__(self, inputs: tuple[Shape, ...], output: Shape) -> None:
         """Fix the per-sample shapes."""
@@ -105,11 +135,15 @@ class Layer:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The value of each symbol in this layer's closed forms, but for B and K."""
+        """The value of each symbol in this layer's closed forms, but for B, K and i."""
         return {"N": prod(self.output)}
 
-    def dims(self, batch: int, out: str, sources: tuple[str, ...]) -> Dims:
-        """Return the symbols' values and names for one place in a network."""
+    def dims(self, batch: int | None, item_bytes: int, out: str, sources: tuple[str, ...]) -> Dims:
+        """Return the symbols' values and names for one place in a network.
+
+        B is quiet, and 1, where the value has no batch axis (None); K, the cotangents pulled at once, is 1 and quiet
+        until there are more.
+        """
         sizes = self.sizes
         subscripts = {"out": out, "in": sources[0] if sources else ""}
         names = {symbol: text.format_map(subscripts) for symbol, text in self.symbol_names.items()}
@@ -117,7 +151,8 @@ class Layer:
             names["N"] = f"n{out}"
         if sizes.get("S", 1) > 1:
             names["S"] = f"S{out}"
-        return Dims({**sizes, "B": batch}, {**names, "B": "B"})
+        quiet = {"B": batch or 1, "K": 1, "i": item_bytes}
+        return Dims({**sizes, **quiet}, names if batch is None else {**names, "B": "B"})
 
     def kept(self, batch: int) -> dict[str, Shape]:
         """Return the full shape of each aux, the batch axis first."""
@@ -136,7 +171,33 @@ class Layer:
         raise NotImplementedError(name)
 
 
-class Elementwise(Layer):
+class Source(Layer, abstract=True):
+    """A layer that nothing is differentiated through: without inputs, or with one of tokens."""
+
+    @classmethod
+    def owes(cls) -> tuple[str, ...]:
+        """Return the primal alone."""
+        return ("primal",)
+
+
+class Linear(Layer, abstract=True):
+    """A layer that is linear in its input: y = A x.
+
+    Its ``primal`` holds for x (B, \\*input, ...) with any axes behind, and its closed form has K, which is 1 there: the
+    jvp is the same on K columns.
+    """
+
+    @priced_as("primal")
+    def jvp(self, at: At, t: Array, out: Array) -> None:
+        """Push tangents: out = A t."""
+        self.primal(At({"x": t}), out)
+
+    def primal(self, at: At, out: Array) -> None:
+        """Fill out = A x."""
+        raise NotImplementedError
+
+
+class Elementwise(Layer, abstract=True):
     """A layer whose Jacobian is diagonal: y = f(x), dy = d * dx with ``d = f'(x)`` the same shape as x.
 
     A subclass defines ``primal(at, out)`` and ``derivative(at, out)``.
@@ -147,6 +208,11 @@ class Elementwise(Layer):
 
     slope: ClassVar[str | None] = None
     in_place: ClassVar[bool] = True
+
+    @classmethod
+    def owes(cls) -> tuple[str, ...]:
+        """Return the primal and its derivative; the pushes and pulls are those of every such layer."""
+        return ("primal", "derivative") if cls.slope is None else ("primal",)
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
@@ -162,52 +228,71 @@ class Elementwise(Layer):
         """Push a compact Jacobian, which stays compact: out = d * c."""
         np.multiply(c, at.d[..., None], out=out)
 
-    @rule("d", says="{d} * {g}", products="B*N")
+    @rule("d", says="{d} * {g}", products="B*N*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: out = d * g; ``out`` may be ``g``."""
+        """Pull cotangents: out = d * g; ``out`` may be ``g``."""
         np.multiply(g, at.d, out=out)
 
 
-class View(Layer):
+class View(Layer, abstract=True):
     """A layer that only renames the axes of its input: its output shares the input's buffer."""
 
+    @classmethod
+    def owes(cls) -> tuple[str, ...]:
+        """Return nothing: a view runs no numpy."""
+        return ()
 
-class Join(Layer):
+
+class Join(Layer, abstract=True):
     """A layer of several inputs, linear in each of them.
 
     ``jvp_first(at, index, t, out)`` writes the contribution of input ``index`` to a block of tangent columns that no
     other input has written, ``jvp_more`` adds to one; ``clears`` says that the block must be zero before.
-    ``vjp_i(at, index, g, out)``, or what ``vjp_rule(index)`` names, pulls the cotangent to input ``index``; where
-    ``passes`` is true, it is ``g`` itself.
+    ``vjp_i(at, index, g, out)``, or the rule that ``pulls`` names for input ``index``, pulls cotangents to it; where
+    ``passes`` is true, they are ``g`` itself.
+
+    Attributes:
+        pulls: the rule that pulls to each input, or a single one that pulls to any.
     """
 
     clears: ClassVar[bool] = False
     passes: ClassVar[bool] = False
+    pulls: ClassVar[tuple[str, ...]] = ("vjp_i",)
+
+    @classmethod
+    def owes(cls) -> tuple[str, ...]:
+        """Return the primal, the pushes, and the pulls unless cotangents pass."""
+        return ("primal", "jvp_first", "jvp_more", *(() if cls.passes else cls.pulls))
 
     def vjp_rule(self, index: int) -> str:
         """Return the name of the rule that pulls the cotangent to input ``index``."""
-        return "vjp_i"
+        return self.pulls[0] if len(self.pulls) == 1 else self.pulls[index]
 
 
 class Loss:
     """The scalar L of the network's output ``y`` (B, \\*shape) and the targets ``target`` of the same shape.
 
-    A subclass defines ``primal(at, out)``, filling ``out`` (1,), and ``cotangent(at, out)``, filling dL/dy.
+    A subclass defines ``primal(at, out)``, filling ``out`` (1,), and ``cotangent(at, out)``, filling
+    ``out`` (1, B, \\*shape) with dL/dy.
     """
 
     name: ClassVar[str]
     needs_target: ClassVar[bool] = True
 
+    def __init_subclass__(cls) -> None:
+        """Refuse a subclass that lacks a rule. Raises ``LayerError``."""
+        refuse_incomplete("loss", cls, ("primal", "cotangent"))
+
     def __init__(self, shape: Shape) -> None:
         """Take the output's shape, without the batch axis."""
         self.shape = shape
 
-    def dims(self, batch: int, out: str) -> Dims:
+    def dims(self, batch: int, item_bytes: int, out: str) -> Dims:
         """Return the symbols' values and names."""
         n = self.shape[-1]
         lead = prod(self.shape[:-1])
         return Dims(
-            {"B": batch, "S": lead, "n": n},
+            {"B": batch, "S": lead, "n": n, "i": item_bytes},
             {"B": "B", "n": f"n{out}"} | ({"S": f"S{out}"} if lead > 1 else {}),
         )
 

@@ -38,8 +38,20 @@ def rule(*reads: str, says: str | None = None, **formulas: str) -> Callable[[F],
     return attach
 
 
+def priced_as(other: str) -> Callable[[F], F]:
+    """Give a method the closed form of another of the same layer, whose arrays are its arguments: it reads none."""
+
+    def attach(method: F) -> F:
+        method.__dict__["rule"] = other
+        return method
+
+    return attach
+
+
 def rule_of(owner: object, method: str) -> Rule:
     """Return the rule attached to a layer's or loss's method."""
     found: Any = getattr(type(owner), method).rule
+    if isinstance(found, str):
+        return Rule((), rule_of(owner, found).cost)
     assert isinstance(found, Rule)
     return found

@@ -59,6 +59,7 @@ def crossover(
     settings: Settings = PREDICT,
     *,
     by: str = "multiplies",
+    **given: Any,
 ) -> list[Flip]:
     """Find every flip between neighbouring values of an axis, and narrow each down to one step.
 
@@ -69,11 +70,13 @@ def crossover(
         axis: rising whole numbers.
         settings: what each analysis is told; ``measure`` confirms each flip by runs on both sides of it.
         by: what decides: ``multiplies`` or ``peak_bytes``.
+        given: settings by their names, in place of ``settings`` (see ``Settings``).
 
     Raises:
         SpecError: the network cannot be used as it stands.
         UsageError: the axis names a place that is not there.
     """
+    settings = Settings.of(given) if given else settings
     tree = read_tree(source)
     known: dict[int, Mapping[str, int] | None] = {}
 
@@ -82,9 +85,7 @@ def crossover(
         if value not in known:
             try:
                 report = _report(tree, axis.path, value, replace(settings, measure=False))
-                known[value] = {
-                    name: getattr(report.strategies[name].predicted, by) for name in _rivals(report, settings)
-                }
+                known[value] = {name: report.strategies[name].predicted[by] for name in _rivals(report, settings)}
             except SpecError:
                 known[value] = None
         return known[value]
@@ -137,7 +138,7 @@ def _confirm(
         measured = {name: s.measured for name, s in report.strategies.items()}
         if report.mismatches:
             return False
-        costs = {name: getattr(figures, by) for name, figures in measured.items() if figures is not None}
+        costs = {name: figures[by] for name, figures in measured.items() if figures is not None}
         if len(costs) < len(measured):
             return None
         if costs[winner] > min(costs.values()):

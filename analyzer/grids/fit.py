@@ -12,7 +12,8 @@ from gradcost.network import load
 from gradcost.report import Training
 from gradcost.schedule.predict import predict
 from gradcost.spec.fields import MAX_SIZE
-from gradcost.strategies import STRATEGIES, Options, chosen
+from gradcost.strategies import STRATEGIES, Options, chosen, known
+from gradcost.units import parse_bytes
 
 PLAIN = Training()
 
@@ -36,38 +37,44 @@ class Fit:
 
 def fit(
     source: str | Path | Mapping[str, Any] | Graph,
-    memory: int,
+    memory: int | str,
     *,
-    strategies: Sequence[str] | None = None,
-    chunk: int = 1,
-    checkpoints: str | None = None,
+    strategies: str | Sequence[str] | None = None,
     training: Training = PLAIN,
+    **options: Any,
 ) -> list[Fit]:
-    """Find, for each strategy, the largest batch whose predicted peak fits into ``memory`` bytes.
+    """Find, for each strategy, the largest batch whose predicted peak fits into a memory.
 
     The peak never falls when the batch grows, so doubling and halving find it in about two predictions for each bit.
-    ``training`` says what an optimizer holds besides, and how the numbers are stored.
+
+    Args:
+        source: a YAML file, a dict of the same form, or a network from ``load``.
+        memory: bytes, or text such as ``16GiB``.
+        strategies: a name, or several; None: all that apply.
+        training: what an optimizer holds besides, and how the numbers are stored.
+        options: of the strategies (see ``study``).
 
     Raises:
         SpecError: the spec cannot be used.
-        UsageError: an unknown strategy.
+        UsageError: an unknown strategy or option.
     """
     network = load(source)
-    return [_fit(network, name, memory, chunk, checkpoints, training) for name in chosen(network, strategies)]
+    room = parse_bytes(memory) if isinstance(memory, str) else memory
+    return [_fit(network, name, room, options, training) for name in chosen(network, strategies)]
 
 
-def _fit(network: Graph, name: str, memory: int, chunk: int, checkpoints: str | None, training: Training) -> Fit:
+def _fit(network: Graph, name: str, memory: int, given: Mapping[str, Any], training: Training) -> Fit:
     stored = max(0, memory - training.total_bytes(network, 0)) // training.item_bytes(network)
     room = stored * network.item_bytes
-    options = Options(chunk=chunk, checkpoints=checkpoints, budget=room)
-    known: dict[int, int] = {}
+    options = Options(budget=room, **known(given))
+    peaks: dict[int, int] = {}
 
     def peak(batch: int) -> int:
-        if batch not in known:
+        if batch not in peaks:
             graph = load(network, batch=batch)
             peak_bytes = predict(STRATEGIES[name].plan(graph, options)).peak_bytes
-            known[batch] = training.total_bytes(graph, peak_bytes)
-        return known[batch]
+            peaks[batch] = training.total_bytes(graph, peak_bytes)
+        return peaks[batch]
 
     if peak(1) > memory:
         return Fit(name, 0, peak(1), peak(1))

@@ -13,10 +13,11 @@ from gradcost.grids.run import Row, Settings, arguments
 from gradcost.network import load
 from gradcost.numerics import np
 from gradcost.report import analyze
+from gradcost.report.figures import RANKING
 from gradcost.spec.fields import MAX_SIZE
 from gradcost.units import exact_ratio
 
-FIGURES = ("multiplies", "peak_bytes")
+RANKED = tuple(figure.key for figure in RANKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Growth:
 
     Attributes:
         strategy: which.
-        figure: ``multiplies`` or ``peak_bytes``.
+        figure: its key.
         path: the axis.
         exponent: the slope of log figure over log value, fitted by least squares over the grid, all axes together.
         order: the degree of the closed form in that value; None where the network's graph changes with it.
@@ -51,8 +52,8 @@ def growth(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Row], s
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         return found
     for strategy in good[0].strategies:
-        for figure in FIGURES:
-            values = [math.log(row.strategies[strategy]["predicted"][figure]) for row in good]
+        for figure in RANKED:
+            values = [math.log(max(row.strategies[strategy]["predicted"][figure], 1)) for row in good]
             slopes = np.linalg.lstsq(matrix, np.array(values), rcond=None)[0][1:]
             for axis, slope in zip(numeric, slopes, strict=True):
                 order = orders[axis.path].get((strategy, figure))
@@ -79,11 +80,11 @@ def _orders(tree: Mapping[str, Any], axis: Axis, row: Row, settings: Settings) -
     except SpecError:
         return {}  # a size that the spec does not allow so large
     reports = [analyze(network, **arguments(replace(settings, measure=False))) for network in networks]
-    first, second = ({name: s.predicted.to_dict() for name, s in report.strategies.items()} for report in reports)
+    first, second = ({name: s.predicted for name, s in report.strategies.items()} for report in reports)
     return {
         (name, figure): round(math.log2(exact_ratio(second[name][figure], first[name][figure])))
         for name in first
-        for figure in FIGURES
+        for figure in RANKED
     }
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from gradcost.graph.build import check_names
 from gradcost.grids.grid import Axis, Value, at, points
 from gradcost.layers import LAYER_TYPES, LOSSES
 from gradcost.report import Report, analyze
+from gradcost.report.plain import plain
 from gradcost.spec import read_source, read_spec
 from gradcost.version import __version__
 
@@ -26,15 +27,25 @@ ATTEMPTS = 3  # of a task whose worker died
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What each analysis of a sweep is told; see ``analyze``."""
+    """What each analysis of a sweep is told; see ``study``.
+
+    Attributes:
+        options: of the strategies, by name.
+    """
 
     strategies: tuple[str, ...] | None = None
     measure: bool = False
     budget: int | None = None
-    chunk: int | None = None
-    checkpoints: str | None = None
     wrt: str | None = None
     outputs: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Settings:
+        """Return settings from keywords; those that are no settings of every analysis are options of strategies."""
+        own = {each.name for each in fields(cls)}
+        options = {name: value for name, value in given.items() if name not in own}
+        return cls(**{name: given[name] for name in given if name in own}, options=options)
 
 
 PREDICT = Settings()
@@ -74,7 +85,7 @@ def read_tree(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
 
 def fingerprint(tree: Mapping[str, Any], settings: Settings) -> str:
     """Return what tells one sweep's rows from those of another network, other settings or another version."""
-    text = json.dumps([tree, asdict(settings), __version__], sort_keys=True, default=str)
+    text = json.dumps([tree, arguments(settings), __version__], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -85,6 +96,7 @@ def sweep(
     *,
     executor: Executor | None = None,
     skip: Collection[int] = (),
+    **given: Any,
 ) -> Iterator[Row]:
     """Analyse every point of a grid, and yield each row when it is done.
 
@@ -94,12 +106,14 @@ def sweep(
         settings: what each analysis is told.
         executor: where the work is done: a process pool, a Dask cluster's, any other; None: here, in order.
         skip: indices of points that are done already.
+        given: settings by their names, in place of ``settings``.
 
     Raises:
         SpecError: the network cannot be used as it stands.
         UsageError: an axis names a place that is not there, or an option makes no sense.
         GradcostError: workers died again and again.
     """
+    settings = Settings.of(given) if given else settings
     tree = read_tree(source)
     for axis in axes:
         at(tree, {axis.path: axis.values[0]})
@@ -168,21 +182,17 @@ def _row(tree: Mapping[str, Any], index: int, point: Mapping[str, Value], settin
         "batch": network.batch,
         "parameters": network.parameters,
     }
+    recommended = report.comparison.recommended or ""
     wrong = "; ".join(map(str, report.mismatches)) or None
-    return Row(index, point, described, _figures(report), report.comparison.recommended, wrong)
+    return Row(index, point, described, _figures(report), recommended, wrong)
 
 
 def arguments(settings: Settings) -> dict[str, Any]:
     """Return the keyword arguments of ``analyze``."""
-    return {**asdict(settings), "measure": None if settings.measure else False}
+    given = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name != "options"}
+    return {**given, **settings.options, "measure": None if settings.measure else False}
 
 
 def _figures(report: Report) -> dict[str, dict[str, Any]]:
-    return {
-        name: {
-            "predicted": strategy.predicted.to_dict(),
-            "measured": None if strategy.measured is None else strategy.measured.to_dict(),
-            "skipped": strategy.skipped,
-        }
-        for name, strategy in report.strategies.items()
-    }
+    keys = ("predicted", "measured", "skipped")
+    return {name: {key: plain(getattr(s, key)) for key in keys} for name, s in report.strategies.items()}

@@ -27,6 +27,7 @@ from gradcost.layers.rmsnorm import RMSNORM
 from gradcost.layers.scale import SCALE
 from gradcost.layers.variable import Variable
 from gradcost.layers.views import FLATTEN, RESHAPE
+from gradcost.plugins import installed
 
 _TYPES = (
     ACTIVATION,
@@ -62,7 +63,7 @@ _TYPES = (
     SCALE,
     SLICE,
 )
-LAYER_TYPES: dict[str, LayerType] = {kind.name: kind for kind in _TYPES}
+LAYER_TYPES: dict[str, LayerType] = {kind.name: kind for kind in (*_TYPES, *installed("gradcost.layers", LayerType))}
 
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (BinaryCrossEntropy, SoftmaxCrossEntropy, MeanSquaredError, NoLoss)

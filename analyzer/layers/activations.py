@@ -33,7 +33,6 @@ class Tanh(Elementwise):
 
     @rule("x", special="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.tanh(at.x, out=out)
 
     @rule("y", says="1 - {y}^2", products="B*N", additions="B*N")
@@ -48,7 +47,6 @@ class Relu(Elementwise):
 
     @rule("x", says="max({x}, 0)", comparisons="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.maximum(at.x, 0.0, out=out)
 
     @rule("y", says="1 where {y} > 0, else 0", comparisons="B*N")
@@ -65,9 +63,8 @@ class LeakyRelu(Elementwise):
         super().__init__(shape)
         self.negative_slope = negative_slope
 
-    @rule("x", comparisons="B*N", products="B*N", workspace="B*N")
+    @rule("x", comparisons="B*N", products="B*N", workspace="i*B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         leak = np.multiply(at.x, self.negative_slope)
         np.maximum(at.x, leak, out=out)
 
@@ -90,7 +87,7 @@ class Gelu(Elementwise):
         _normal_cdf(at.x, out)
         np.multiply(out, at.x, out=out)
 
-    @rule("x", special="2*B*N", products="6*B*N", additions="2*B*N", workspace="B*N")
+    @rule("x", special="2*B*N", products="6*B*N", additions="2*B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out = Phi(x) + x phi(x), with phi the normal density."""
         density = np.multiply(at.x, at.x)
@@ -113,7 +110,7 @@ class Silu(Elementwise):
         _sigmoid(at.x, out)
         np.multiply(out, at.x, out=out)
 
-    @rule("x", special="B*N", additions="4*B*N", divisions="B*N", products="2*B*N", workspace="B*N")
+    @rule("x", special="B*N", additions="4*B*N", divisions="B*N", products="2*B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out = s (1 + x (1 - s)), with s = sigmoid(x)."""
         _sigmoid(at.x, out)
@@ -126,9 +123,8 @@ class Silu(Elementwise):
 class Softplus(Elementwise):
     """y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); d = 1 - exp(-y)."""
 
-    @rule("x", special="2*B*N", additions="2*B*N", comparisons="2*B*N", workspace="B*N")
+    @rule("x", special="2*B*N", additions="2*B*N", comparisons="2*B*N", workspace="i*B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         tail = np.absolute(at.x)
         np.negative(tail, out=tail)
         np.exp(tail, out=tail)
@@ -149,11 +145,10 @@ class Relu6(Elementwise):
 
     @rule("x", comparisons="2*B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.maximum(at.x, 0.0, out=out)
         np.minimum(out, 6.0, out=out)
 
-    @rule("y", comparisons="2*B*N", products="B*N", workspace="B*N")
+    @rule("y", comparisons="2*B*N", products="B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out with 0 and 1."""
         _between(at.y, 0.0, 6.0, out)
@@ -164,12 +159,10 @@ class HardSigmoid(Elementwise):
 
     @rule("x", additions="B*N", comparisons="2*B*N", divisions="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         _hard_sigmoid(at.x, out)
 
-    @rule("y", comparisons="2*B*N", products="B*N", divisions="B*N", workspace="B*N")
+    @rule("y", comparisons="2*B*N", products="B*N", divisions="B*N", workspace="i*B*N")
     def derivative(self, at: At, out: Array) -> None:
-        """Fill out."""
         _between(at.y, 0.0, 1.0, out)
         np.divide(out, 6.0, out=out)
 
@@ -185,9 +178,8 @@ class HardSwish(Elementwise):
         _hard_sigmoid(at.x, out)
         np.multiply(out, at.x, out=out)
 
-    @rule("x", additions="2*B*N", comparisons="4*B*N", divisions="2*B*N", products="2*B*N", workspace="2*B*N")
+    @rule("x", additions="2*B*N", comparisons="4*B*N", divisions="2*B*N", products="2*B*N", workspace="2*i*B*N")
     def derivative(self, at: At, out: Array) -> None:
-        """Fill out."""
         slope = np.empty_like(out)
         _between(at.x, -3.0, 3.0, slope)
         np.multiply(slope, at.x, out=slope)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, LayerType, Linear, Node, rule
 from gradcost.layers.conv import spatial
 from gradcost.layers.pooling import AvgPool
 from gradcost.layers.views import Identity
@@ -16,7 +16,7 @@ from gradcost.spec.fields import Pair
 from gradcost.units import Shape
 
 
-class AdaptiveAvgPool(Layer):
+class AdaptiveAvgPool(Linear):
     """y[i] = mean of x from floor(i H / size) to before ceil((i + 1) H / size), on both axes (as in PyTorch).
 
     Such windows differ in size and overlap. Symbols: N elements of an output sample, w windows, A elements in all of
@@ -32,7 +32,6 @@ class AdaptiveAvgPool(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         area = sum(map(_length, self.rows)) * sum(map(_length, self.cols))
         return {"N": prod(self.output), "C": self.output[0], "A": area}
 
@@ -42,30 +41,21 @@ class AdaptiveAvgPool(Layer):
             for j, cols in enumerate(self.cols):
                 yield (i, j), (rows, cols), _length(rows) * _length(cols)
 
-    def _mean(self, x: Array, out: Array) -> None:
+    @rule("x", additions="B*C*A*K - B*N*K", divisions="B*N*K")
+    def primal(self, at: At, out: Array) -> None:
         for (i, j), (rows, cols), size in self._windows():
             mean = out[:, :, i, j]
-            np.add.reduce(x[:, :, rows, cols], axis=(2, 3), out=mean)
+            np.add.reduce(at.x[:, :, rows, cols], axis=(2, 3), out=mean)
             np.divide(mean, size, out=mean)
 
-    @rule("x", additions="B*C*A - B*N", divisions="B*N")
-    def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
-        self._mean(at.x, out)
-
-    @rule(additions="(B*C*A - B*N)*K", divisions="B*N*K")
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Push tangents: the same means."""
-        self._mean(t, out)
-
-    @rule(additions="B*C*A", divisions="B*N", workspace="B*C")
+    @rule(additions="B*C*A*K", divisions="B*N*K", workspace="i*B*C*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: an equal share to each element of the window."""
+        """Pull cotangents: an equal share to each element of the window."""
         out[...] = 0.0
         for (i, j), (rows, cols), size in self._windows():
-            share = np.divide(g[:, :, i, j], size)
-            part = out[:, :, rows, cols]
-            np.add(part, share[:, :, None, None], out=part)
+            share = np.divide(g[..., i, j], size)
+            part = out[..., rows, cols]
+            np.add(part, share[..., None, None], out=part)
             del share
 
 

@@ -37,10 +37,9 @@ class CausalSoftmax(Softmax):
         additions="2*B*S*n + B*S*(n-1)",
         special="B*S*n",
         divisions="B*S*n",
-        workspace="B*S",
+        workspace="i*B*S",
     )
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.add(at.x, at.mask, out=out)
         softmax(out, out)
 
@@ -52,6 +51,7 @@ class Scores(Join):
     """
 
     symbol_names = {"H": "h{out}", "m": "q{out}", "n": "k{out}", "d": "d{out}"}
+    pulls = ("vjp_q", "vjp_k")
 
     def __init__(self, q: Shape, k: Shape) -> None:
         """Take the two shapes."""
@@ -59,7 +59,6 @@ class Scores(Join):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         q, k = self.inputs
         return {"H": prod(q[:-2]), "m": q[-2], "n": k[-2], "d": q[-1]}
 
@@ -75,26 +74,22 @@ class Scores(Join):
             return share
         return _swap_before_last(np.matmul(at.x0[..., None, :, :], t))
 
-    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K", workspace="B*H*m*n*K")
+    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K", workspace="i*B*H*m*n*K")
     def jvp_first(self, at: At, index: int, t: Array, out: Array) -> None:
         """Write one input's share."""
         np.copyto(out, self._push(at, index, t))
 
-    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K + B*H*m*n*K", workspace="B*H*m*n*K")
+    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K + B*H*m*n*K", workspace="i*B*H*m*n*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other's."""
         np.add(out, self._push(at, index, t), out=out)
 
-    def vjp_rule(self, index: int) -> str:
-        """Return the rule that pulls to an input."""
-        return ("vjp_q", "vjp_k")[index]
-
-    @rule("x1", macs="B*H*m*n*d", additions="B*H*m*d*(n-1)")
+    @rule("x1", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K")
     def vjp_q(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to q: out = g k."""
         np.matmul(g, at.x1, out=out)
 
-    @rule("x0", macs="B*H*m*n*d", additions="B*H*n*d*(m-1)")
+    @rule("x0", macs="B*H*m*n*d*K", additions="B*H*n*d*(m-1)*K")
     def vjp_k(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to k: out = g^T q."""
         np.matmul(_swap(g), at.x0, out=out)
@@ -107,6 +102,7 @@ class Weighted(Join):
     """
 
     symbol_names = {"H": "h{out}", "m": "q{out}", "n": "k{out}", "d": "d{out}"}
+    pulls = ("vjp_p", "vjp_v")
 
     def __init__(self, p: Shape, v: Shape) -> None:
         """Take the two shapes."""
@@ -114,7 +110,6 @@ class Weighted(Join):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         p, v = self.inputs
         return {"H": prod(p[:-2]), "m": p[-2], "n": p[-1], "d": v[-1]}
 
@@ -130,26 +125,22 @@ class Weighted(Join):
             return share
         return _swap_before_last(np.matmul(at.x0[..., None, :, :], _swap_before_last(t)))
 
-    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K", workspace="B*H*m*d*K")
+    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K", workspace="i*B*H*m*d*K")
     def jvp_first(self, at: At, index: int, t: Array, out: Array) -> None:
         """Write one input's share."""
         np.copyto(out, self._push(at, index, t))
 
-    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K + B*H*m*d*K", workspace="B*H*m*d*K")
+    @rule("x~", macs="B*H*m*n*d*K", additions="B*H*m*d*(n-1)*K + B*H*m*d*K", workspace="i*B*H*m*d*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other's."""
         np.add(out, self._push(at, index, t), out=out)
 
-    def vjp_rule(self, index: int) -> str:
-        """Return the rule that pulls to an input."""
-        return ("vjp_p", "vjp_v")[index]
-
-    @rule("x1", macs="B*H*m*n*d", additions="B*H*m*n*(d-1)")
+    @rule("x1", macs="B*H*m*n*d*K", additions="B*H*m*n*(d-1)*K")
     def vjp_p(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to p: out = g v^T."""
         np.matmul(g, _swap(at.x1), out=out)
 
-    @rule("x0", macs="B*H*m*n*d", additions="B*H*n*d*(m-1)")
+    @rule("x0", macs="B*H*m*n*d*K", additions="B*H*n*d*(m-1)*K")
     def vjp_v(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to v: out = p^T g."""
         np.matmul(_swap(at.x0), g, out=out)

@@ -7,17 +7,21 @@ from typing import Any
 
 from gradcost.graph import At, Builder, Draws, Elementwise, LayerType, Node, rule
 from gradcost.layers.activations import ACTIVATION_FIELD, activate
-from gradcost.layers.channels import ChannelNorm, StandardisedChannels
+from gradcost.layers.norm import Norm, ShiftedNorm
+from gradcost.layers.standardised import Standardised
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Choice, Float
 from gradcost.units import Shape
 
 
-class BatchNorm(ChannelNorm, Elementwise):
+class BatchNorm(Elementwise, ShiftedNorm):
     """y[b,c,..] = gamma[c] (x[b,c,..] - mean[c]) rstd[c] + beta[c] (Ioffe & Szegedy 2015, algorithm 2).
 
     mean and rstd = 1 / sqrt(var + eps) are statistics, not parameters, so samples stay independent of each other.
     """
+
+    symbol_names = {"N": "N{out}", "n": "c{out}"}
+    unit_axis = 0
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends, channels first."""
@@ -35,7 +39,7 @@ class BatchNorm(ChannelNorm, Elementwise):
         np.multiply(xhat, self.wide(at.rstd), out=xhat)
         return xhat
 
-    @rule("x", "gamma", "beta", "mean", "rstd", products="2*n + B*N", additions="n + B*N", workspace="2*n")
+    @rule("x", "gamma", "beta", "mean", "rstd", products="2*n + B*N", additions="n + B*N", workspace="2*i*n")
     def primal(self, at: At, out: Array) -> None:
         """Fill out = x scale + shift, with scale = gamma rstd and shift = beta - mean scale."""
         scale = np.multiply(at.gamma, at.rstd)
@@ -44,19 +48,21 @@ class BatchNorm(ChannelNorm, Elementwise):
         np.multiply(at.x, self.wide(scale), out=out)
         np.add(out, self.wide(shift), out=out)
 
-    @rule("gamma", "rstd", products="n", workspace="n")
+    @rule("gamma", "rstd", products="n", workspace="i*n")
     def derivative(self, at: At, out: Array) -> None:
         """Fill out = gamma rstd, the same for every position."""
         np.copyto(out, self.wide(np.multiply(at.gamma, at.rstd)))
 
-    @rule("x", "mean", "rstd", products="2*B*N", additions="B*N + n*(B*s-1)", workspace="B*N")
+    @rule("x", "mean", "rstd", products="2*B*N*K", additions="B*N*K + n*(B*S-1)*K", workspace="i*B*N")
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
-        """Fill dL/dgamma = sum over samples and positions of g (x - mean) rstd."""
-        part = self._normalised(at)
-        np.multiply(part, g, out=part)
-        np.add.reduce(part.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
+        """Fill dL/dgamma = sum over samples and positions of g (x - mean) rstd, for one cotangent after the other."""
+        for cotangent, gradient in zip(g, out, strict=True):
+            part = self._normalised(at)
+            np.multiply(part, cotangent, out=part)
+            self.sum_by_unit(part[None], gradient[None])
+            del part
 
-    @rule("x", "mean", "rstd", products="B*N + B*N*K", additions="B*N + B*N*K", workspace="B*N + B*N*K")
+    @rule("x", "mean", "rstd", products="B*N + B*N*K", additions="B*N + B*N*K", workspace="i*(B*N + B*N*K)")
     def jvp_gamma(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of gamma."""
         np.add(out, np.multiply(self._normalised(at)[..., None], self.tangent(v)), out=out)
@@ -69,23 +75,25 @@ class BatchNorm(ChannelNorm, Elementwise):
         np.multiply(xhat, self.wide(at.rstd), out=xhat)
 
 
-class BatchNormTraining(StandardisedChannels):
+class BatchNormTraining(Standardised):
     """The same with the mean and variance of the batch (algorithm 1), which couple its samples."""
 
+    symbol_names = {"N": "N{out}", "n": "c{out}"}
+    unit_axis = 0
     couples = True
 
-    def __init__(self, shape: Shape, batch: int, eps: float) -> None:
-        """Take the shape of both ends, the batch, and what keeps the root away from zero."""
-        super().__init__(shape, (batch, shape[0], prod(shape[1:])), (0, 2), eps)
+    def __init__(self, shape: Shape, eps: float) -> None:
+        """Take the shape of both ends and what keeps the root away from zero."""
+        super().__init__(shape, (shape[0], prod(shape[1:])), (0, 2), eps)
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
     shape, batch, activation = sources[0].shape, builder.spec.batch, options["activation"]
-    layer: ChannelNorm = BatchNorm(shape)
+    layer: Norm = BatchNorm(shape)
     if options["statistics"] == "batch":
         if batch * prod(shape[1:]) == 1:
             raise builder.error("statistics of a batch need more than one value for each channel; raise the batch")
-        layer = BatchNormTraining(shape, batch, options["eps"])
+        layer = BatchNormTraining(shape, options["eps"])
     letter = "a" if activation == "identity" else "z"
     return activate(builder, builder.add(layer, *sources, letter=letter), activation)
 

@@ -31,7 +31,7 @@ class Concat(Join):
     def primal(self, at: At, out: Array) -> None:
         """Copy the inputs into their places."""
         for index in range(len(self.inputs)):
-            np.copyto(self._part(out, index), at.__dict__[f"x{index}"])
+            np.copyto(self._part(out, index), at[f"x{index}"])
 
     @rule()
     def jvp_first(self, at: At, index: int, t: Array, out: Array) -> None:
@@ -45,8 +45,8 @@ class Concat(Join):
 
     @rule()
     def vjp_i(self, at: At, index: int, g: Array, out: Array) -> None:
-        """Copy one input's part of the cotangent."""
-        np.copyto(out, self._part(g, index))
+        """Copy one input's part of the cotangents."""
+        np.copyto(out, g[(slice(None),) * (self.axis + 2) + (self._spans[index],)])
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:

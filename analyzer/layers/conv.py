@@ -8,7 +8,7 @@ from typing import Any
 from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.layers.activations import ACTIVATION_FIELD, activate
 from gradcost.layers.views import Reshape
-from gradcost.layers.windows import Windows
+from gradcost.layers.windows import Windows, as_batch
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Bool, Int, Padding, Pair
 from gradcost.units import Shape
@@ -24,6 +24,7 @@ class Conv2d(Layer):
 
     symbol_names = {"n": "c{out}", "m": "m{out}", "s": "s{out}", "d": "d{out}", "q": "q{out}"}
     unit_axis = 0
+    parameter_names = ("W", "b")
 
     def __init__(self, shape: Shape, filters: int, windows: Windows, groups: int, bias: bool) -> None:
         """Take the input's shape (C, H, W), the output channels, the windows, the groups and the bias."""
@@ -35,7 +36,6 @@ class Conv2d(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         channels, windows = self.inputs[0][0], self.windows
         n, m, s = self.output[0], prod(self.parameters["W"][1:]), prod(self.output[1:])
         return {
@@ -67,47 +67,53 @@ class Conv2d(Layer):
         """Return W as matrices: (groups, d, m)."""
         return W.reshape(self.groups, self.output[0] // self.groups, -1)
 
-    @rule("x", "W", "b", macs="B*n*s*m", additions="B*n*s*(m-1) + h*B*n*s", workspace="B*P + B*Q")
+    @rule("x", "W", "b", macs="B*n*s*m", additions="B*n*s*(m-1) + h*B*n*s", workspace="i*(B*P + B*Q)")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.matmul(self._weights(at.W), self._columns(at.x), out=self._by_group(out))
         if "b" in self.parameters:
             np.add(out, at.b[:, None, None], out=out)
 
-    @rule("W", macs="B*n*s*m*K", additions="B*n*s*(m-1)*K", workspace="(B*P + B*Q)*K")
+    @rule("W", macs="B*n*s*m*K", additions="B*n*s*(m-1)*K", workspace="i*(B*P + B*Q)*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: the same convolution, with the tangents beside the positions."""
         np.matmul(self._weights(at.W), self._columns(t, t.shape[-1]), out=self._by_group(out))
 
-    @rule("W", macs="B*n*s*m", additions="B*q*s*(d-1) + B*Q", workspace="B*P + B*Q")
+    @rule("W", macs="B*n*s*m*K", additions="B*q*s*(d-1)*K + B*Q*K", workspace="i*(B*P + B*Q)*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: the columns' cotangents, added up where windows overlap."""
+        """Pull cotangents: the columns' cotangents, added up where windows overlap."""
         transposed = self._weights(at.W).transpose(0, 2, 1)
+        pulled, by_group = as_batch(out), self._by_group(as_batch(g))
         if self.windows.trivial:
             np.matmul(
-                transposed, self._by_group(g), out=out.reshape(out.shape[0], self.groups, -1, prod(out.shape[2:]))
+                transposed, by_group, out=pulled.reshape(pulled.shape[0], self.groups, -1, prod(pulled.shape[2:]))
             )
             return
-        columns = np.matmul(transposed, self._by_group(g))
-        self.windows.scatter(columns.reshape(*out.shape[:2], -1, *self.output[1:]), out)
+        columns = np.matmul(transposed, by_group)
+        self.windows.scatter(columns.reshape(*pulled.shape[:2], -1, *self.output[1:]), pulled)
 
-    @rule("x", macs="B*n*s*m", additions="B*n*m*(s-1) + (B-1)*n*m", workspace="B*Q + max(B*P, B*n*m)")
+    @rule(
+        "x",
+        macs="B*n*s*m*K",
+        additions="B*n*m*(s-1)*K + (B-1)*n*m*K",
+        workspace="i*(B*Q + max(B*P, B*n*m*K))",
+    )
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dW: a product for each sample, then their sum."""
         columns = self._columns(at.x)
-        each = np.matmul(self._by_group(g), columns.transpose(0, 1, 3, 2))
-        np.add.reduce(each, axis=0, out=self._weights(out))
+        by_group = g.reshape(*g.shape[:2], self.groups, self.output[0] // self.groups, -1)
+        each = np.matmul(by_group, columns.transpose(0, 1, 3, 2))
+        np.add.reduce(each, axis=1, out=out.reshape(out.shape[0], *each.shape[2:]))
 
-    @rule(additions="n*(B*s-1)")
+    @rule(additions="n*(B*s-1)*K")
     def vjp_b(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/db = sum over samples and positions of g."""
-        np.add.reduce(g.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
+        np.add.reduce(g.reshape(*g.shape[:3], -1), axis=(1, 3), out=out)
 
     @rule(
         "x",
         macs="B*n*s*m*K",
         additions="B*n*s*(m-1)*K + B*n*s*K",
-        workspace="B*Q + max(B*P, B*n*s*K)",
+        workspace="i*(B*Q + max(B*P, B*n*s*K))",
     )
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W."""
@@ -121,7 +127,7 @@ class Conv2d(Layer):
         """Add the tangent of b."""
         np.add(out, v.T[:, None, None, :], out=out)
 
-    @rule("x", workspace="B*P + B*Q")
+    @rule("x", workspace="i*(B*P + B*Q)")
     def fill_birth_W(self, at: At, out: Array) -> None:
         """Fill dy[k,p]/dW[k,i] = x[window p, i], which each channel of a group shares."""
         columns = self._columns(at.x).transpose(0, 1, 3, 2)

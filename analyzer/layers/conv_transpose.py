@@ -8,7 +8,7 @@ from typing import Any
 from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.layers.activations import ACTIVATION_FIELD, activate
 from gradcost.layers.conv import spatial
-from gradcost.layers.windows import Axis, Windows
+from gradcost.layers.windows import Axis, Windows, as_batch
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Bool, Int, Pair
 from gradcost.units import Shape
@@ -35,6 +35,7 @@ class ConvTranspose2d(Layer):
         "N": "N{out}",
     }
     unit_axis = 0
+    parameter_names = ("W", "b")
 
     def __init__(self, shape: Shape, filters: int, windows: Windows, groups: int, bias: bool) -> None:
         """Take the input's shape (C, H, W), the output channels, the windows, the groups and the bias."""
@@ -46,7 +47,6 @@ class ConvTranspose2d(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         channels, s = self.inputs[0][0], prod(self.inputs[0][1:])
         n, kernel = self.output[0], prod(self.parameters["W"][2:])
         c = channels // self.groups
@@ -99,36 +99,35 @@ class ConvTranspose2d(Layer):
         columns = np.matmul(transposed, self._by_group(x))
         self.windows.scatter(columns.reshape(*out.shape[:2], -1, *x.shape[2:]), out)
 
-    @rule("x", "W", "b", macs="B*s*C*e", additions="B*s*(c-1)*q + B*Q + h*B*N", workspace="B*P + B*Q")
+    @rule("x", "W", "b", macs="B*s*C*e", additions="B*s*(c-1)*q + B*Q + h*B*N", workspace="i*(B*P + B*Q)")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         self._spread(at.x, at.W, out)
         if "b" in self.parameters:
             np.add(out, at.b[:, None, None], out=out)
 
-    @rule("W", macs="B*s*C*e*K", additions="(B*s*(c-1)*q + B*Q)*K", workspace="(B*P + B*Q)*K")
+    @rule("W", macs="B*s*C*e*K", additions="(B*s*(c-1)*q + B*Q)*K", workspace="i*(B*P + B*Q)*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: the same, with the tangents beside the positions."""
         self._spread(t, at.W, out)
 
-    @rule("W", macs="B*s*C*e", additions="B*s*C*(e-1)", workspace="B*P + B*Q")
+    @rule("W", macs="B*s*C*e*K", additions="B*s*C*(e-1)*K", workspace="i*(B*P + B*Q)*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: a convolution."""
-        np.matmul(self._weights(at.W), self._columns(g), out=self._by_group(out))
+        """Pull cotangents: a convolution."""
+        np.matmul(self._weights(at.W), self._columns(as_batch(g)), out=self._by_group(as_batch(out)))
 
-    @rule("x", macs="B*s*C*e", additions="B*C*e*(s-1) + (B-1)*C*e", workspace="B*Q + max(B*P, B*C*e)")
+    @rule("x", macs="B*s*C*e*K", additions="B*C*e*(s-1)*K + (B-1)*C*e*K", workspace="i*(B*Q + max(B*P, B*C*e))*K")
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dW: a product for each sample, then their sum."""
-        columns = self._columns(g)
-        each = np.matmul(self._by_group(at.x), columns.transpose(0, 1, 3, 2))
-        np.add.reduce(each, axis=0, out=self._weights(out))
+        columns = self._columns(as_batch(g)).transpose(0, 1, 3, 2)
+        each = np.matmul(self._by_group(at.x), columns.reshape(*g.shape[:2], *columns.shape[1:]))
+        np.add.reduce(each, axis=1, out=self._weights(out))
 
-    @rule(additions="B*N - n")
+    @rule(additions="B*N*K - n*K")
     def vjp_b(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/db = sum over samples and positions of g."""
-        np.add.reduce(g.reshape(*g.shape[:2], -1), axis=(0, 2), out=out)
+        np.add.reduce(g.reshape(*g.shape[:3], -1), axis=(1, 3), out=out)
 
-    @rule("x", macs="B*s*C*e*K", additions="B*s*(c-1)*q*K + B*Q*K + B*N*K", workspace="B*N*K + B*q*s*K + B*P*K")
+    @rule("x", macs="B*s*C*e*K", additions="B*s*(c-1)*q*K + B*Q*K + B*N*K", workspace="i*(B*N*K + B*q*s*K + B*P*K)")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W."""
         tangents = v.shape[0]

@@ -19,6 +19,7 @@ class Dense(Layer):
     """
 
     symbol_names = {"n": "n{out}", "m": "n{in}"}
+    parameter_names = ("W", "b")
 
     def __init__(self, shape: Shape, units: int, bias: bool) -> None:
         """Take the input's shape, the number of units, and whether there is a bias."""
@@ -27,7 +28,6 @@ class Dense(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         shape = self.inputs[0]
         return {"n": self.output[-1], "m": shape[-1], "S": prod(shape[:-1]), "h": int("b" in self.parameters)}
 
@@ -54,23 +54,23 @@ class Dense(Layer):
         n, m = at.W.shape
         np.multiply(at.W[:, :, None], c[..., None, :, :], out=out.reshape(*c.shape[:-2], n, m, c.shape[-1]))
 
-    @rule("W", says="{W}^T {g}", macs="B*S*n*m", additions="B*S*m*(n-1)")
+    @rule("W", says="{W}^T {g}", macs="B*S*n*m*K", additions="B*S*m*(n-1)*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: out = W^T g."""
+        """Pull cotangents: out = W^T g."""
         np.matmul(g, at.W, out=out)
 
-    @rule("x", says="{g} {x}^T", macs="B*S*n*m", additions="n*m*(B*S-1)")
+    @rule("x", says="{g} {x}^T", macs="B*S*n*m*K", additions="n*m*(B*S-1)*K")
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dW = sum over samples and positions of g x^T."""
-        n, m = out.shape
-        np.matmul(g.reshape(-1, n).T, at.x.reshape(-1, m), out=out)
+        cotangents, n, m = out.shape
+        np.matmul(g.reshape(cotangents, -1, n).transpose(0, 2, 1), at.x.reshape(-1, m), out=out)
 
-    @rule(says="{g}", additions="n*(B*S-1)")
+    @rule(says="{g}", additions="n*(B*S-1)*K")
     def vjp_b(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/db = sum over samples and positions of g."""
-        np.add.reduce(g.reshape(-1, out.shape[0]), axis=0, out=out)
+        np.add.reduce(g.reshape(out.shape[0], -1, out.shape[1]), axis=1, out=out)
 
-    @rule("x", says="{g} {x}", macs="B*S*n*m*K", additions="B*S*n*(m-1)*K + B*S*n*K", workspace="B*S*n*K")
+    @rule("x", says="{g} {x}", macs="B*S*n*m*K", additions="B*S*n*(m-1)*K + B*S*n*K", workspace="i*B*S*n*K")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W: out[..., k, K] += sum_i v[K,k,i] x[..., i], as one matrix product."""
         k, n, m = v.shape

@@ -30,7 +30,6 @@ class Dropout(Elementwise):
 
     @rule("x", "mask", products="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.multiply(at.x, at.mask, out=out)
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Draws, LayerType, Node, Source, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Int
 from gradcost.units import Shape
 
 
-class Embedding(Layer):
+class Embedding(Source):
     """y[b,s] = W[x[b,s]], for tokens x (B, S..) below v, W (v, n). A lookup is no arithmetic; its gradient is a sum.
 
     Symbols: n units, v tokens in the vocabulary (as m: what a unit's row of the Jacobian is long), S positions.
     """
 
     symbol_names = {"n": "n{out}", "m": "v{out}"}
+    parameter_names = ("W",)
 
     def __init__(self, shape: Shape, vocabulary: int, units: int) -> None:
         """Take the shape of the tokens, how many there are, and the units of each."""
@@ -27,7 +28,6 @@ class Embedding(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         v, n = self.parameters["W"]
         return {"n": n, "m": v, "S": prod(self.output[:-1])}
 
@@ -48,19 +48,20 @@ class Embedding(Layer):
         """Copy the rows."""
         np.take(at.W, at.x, axis=0, out=out, mode="clip")
 
-    @rule("x", additions="B*S*n")
+    @rule("x", additions="B*S*n*K")
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
         """Add each position's cotangent to its token's row."""
         out[...] = 0.0
-        np.add.at(out, at.x, g)
+        for gradient, cotangent in zip(out, g, strict=True):
+            np.add.at(gradient, at.x, cotangent)
 
-    @rule("x", additions="B*S*n*K", workspace="B*S*n*K")
+    @rule("x", additions="B*S*n*K", workspace="i*B*S*n*K")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangents of the rows."""
         rows = np.take(v, at.x, axis=1, mode="clip")
         np.add(out, rows.transpose(*range(1, len(out.shape)), 0), out=out)
 
-    @rule("x", "ids", comparisons="B*S*m", workspace="B*S*m")
+    @rule("x", "ids", comparisons="B*S*m", workspace="i*B*S*m")
     def fill_birth_W(self, at: At, out: Array) -> None:
         """Fill dy[k]/dW[t,k] = [x == t], the same for each unit."""
         chosen = np.empty_like(out, shape=(*at.x.shape, 1, at.ids.shape[0]))

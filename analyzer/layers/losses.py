@@ -29,7 +29,7 @@ class BinaryCrossEntropy(Loss):
         products="2*B*S*n",
         additions="3*B*S*n + (B*S*n-1) + 1",
         divisions="1",
-        workspace="3*B*S*n",
+        workspace="3*i*B*S*n",
     )
     def primal(self, at: At, out: Array) -> None:
         """Fill the loss."""
@@ -50,7 +50,7 @@ class BinaryCrossEntropy(Loss):
         products="B*S*n",
         additions="2*B*S*n",
         divisions="2*B*S*n",
-        workspace="B*S*n",
+        workspace="i*B*S*n",
     )
     def cotangent(self, at: At, out: Array) -> None:
         """Fill dL/dy."""
@@ -79,7 +79,7 @@ class SoftmaxCrossEntropy(Loss):
         products="B*S*n",
         additions="2*B*S*n + B*S*(n-1) + (B*S*n-1) + 1",
         divisions="1",
-        workspace="2*B*S*n + B*S",
+        workspace="i*(2*B*S*n + B*S)",
     )
     def primal(self, at: At, out: Array) -> None:
         """Fill the loss by log softmax(y) = (y - max) - log sum exp(y - max)."""
@@ -101,13 +101,14 @@ class SoftmaxCrossEntropy(Loss):
         special="B*S*n",
         additions="2*B*S*n + B*S*(n-1)",
         divisions="2*B*S*n",
-        workspace="B*S",
+        workspace="i*B*S",
     )
     def cotangent(self, at: At, out: Array) -> None:
         """Fill dL/dy."""
-        softmax(at.y, out)
-        np.subtract(out, at.target, out=out)
-        np.divide(out, prod(out.shape[:-1]), out=out)
+        delta = out[0]
+        softmax(at.y, delta)
+        np.subtract(delta, at.target, out=delta)
+        np.divide(delta, prod(delta.shape[:-1]), out=delta)
 
 
 class MeanSquaredError(Loss):
@@ -126,7 +127,7 @@ class MeanSquaredError(Loss):
         products="B*S*n",
         additions="B*S*n + (B*S*n-1)",
         divisions="1",
-        workspace="B*S*n",
+        workspace="i*B*S*n",
     )
     def primal(self, at: At, out: Array) -> None:
         """Fill the loss."""

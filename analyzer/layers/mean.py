@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, LayerType, Linear, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Int
 from gradcost.units import Shape
 
 
-class Mean(Layer):
+class Mean(Linear):
     """y = mean of x over the axes from ``low`` to before ``high``, counted without the batch axis.
 
     Symbols: N elements of an output sample, a elements in each mean.
@@ -27,29 +27,19 @@ class Mean(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         return {"N": prod(self.output), "a": self.count}
 
-    def _sum(self, x: Array, out: Array) -> None:
-        lead, trail = prod(x.shape[: self.low + 1]), prod(out.shape[self.low + 1 :])
-        np.add.reduce(x.reshape(lead, self.count, trail), axis=1, out=out.reshape(lead, trail))
+    @rule("x", additions="B*N*(a-1)*K", divisions="B*N*K")
+    def primal(self, at: At, out: Array) -> None:
+        lead, trail = prod(out.shape[: self.low + 1]), prod(out.shape[self.low + 1 :])
+        np.add.reduce(at.x.reshape(lead, self.count, trail), axis=1, out=out.reshape(lead, trail))
         np.divide(out, self.count, out=out)
 
-    @rule("x", additions="B*N*(a-1)", divisions="B*N")
-    def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
-        self._sum(at.x, out)
-
-    @rule(additions="B*N*(a-1)*K", divisions="B*N*K")
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Push tangents: the same means."""
-        self._sum(t, out)
-
-    @rule(divisions="B*N", workspace="B*N")
+    @rule(divisions="B*N*K", workspace="i*B*N*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: an equal share to each element."""
+        """Pull cotangents: an equal share to each element."""
         share = np.divide(g, self.count)
-        lead, trail = prod(g.shape[: self.low + 1]), prod(g.shape[self.low + 1 :])
+        lead, trail = prod(g.shape[: self.low + 2]), prod(g.shape[self.low + 2 :])
         np.copyto(out.reshape(lead, self.count, trail), share.reshape(lead, 1, trail))
 
 

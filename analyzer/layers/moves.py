@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, LayerType, Linear, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Int, Order
 from gradcost.units import Shape
 
 
-class Permute(Layer):
+class Permute(Linear):
     """y = x with its axes in another order, counted without the batch axis: output axis i is input axis order[i]."""
 
     def __init__(self, shape: Shape, order: tuple[int, ...]) -> None:
@@ -20,21 +20,16 @@ class Permute(Layer):
 
     @rule("x")
     def primal(self, at: At, out: Array) -> None:
-        """Copy."""
-        np.copyto(out, at.x.transpose(0, *(axis + 1 for axis in self.order)))
-
-    @rule()
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Copy the tangents."""
-        np.copyto(out, t.transpose(0, *(axis + 1 for axis in self.order), len(self.order) + 1))
+        behind = range(len(self.order) + 1, len(out.shape))
+        np.copyto(out, at.x.transpose(0, *(axis + 1 for axis in self.order), *behind))
 
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Copy the cotangent back."""
-        np.copyto(out, g.transpose(0, *(self.order.index(axis) + 1 for axis in range(len(self.order)))))
+        """Copy the cotangents back."""
+        np.copyto(out, g.transpose(0, 1, *(self.order.index(axis) + 2 for axis in range(len(self.order)))))
 
 
-class Slice(Layer):
+class Slice(Linear):
     """y = the part of x from ``start`` to before ``stop`` along an axis, counted without the batch axis."""
 
     partial = True
@@ -50,20 +45,15 @@ class Slice(Layer):
         np.copyto(out, at.x[self.where])
 
     @rule()
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Copy the part of the tangents."""
-        np.copyto(out, t[self.where])
-
-    @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Put the cotangent in its place, among zeros."""
+        """Put the cotangents in their place, among zeros."""
         out[...] = 0.0
-        np.copyto(out[self.where], g)
+        np.copyto(out[:, *self.where], g)
 
-    @rule(additions="B*N")
+    @rule(additions="B*N*K")
     def vjp_more(self, at: At, g: Array, out: Array) -> None:
-        """Add the cotangent in its place, to those of other parts."""
-        part = out[self.where]
+        """Add the cotangents in their place, to those of other parts."""
+        part = out[:, *self.where]
         np.add(part, g, out=part)
 
 

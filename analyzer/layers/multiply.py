@@ -20,7 +20,6 @@ class Multiply(Join):
 
     @rule("x0", "x1", products="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.multiply(at.x0, at.x1, out=out)
 
     @rule("x~", products="B*N*K")
@@ -28,14 +27,14 @@ class Multiply(Join):
         """Scale the first tangents by the other input."""
         np.multiply(t, _other(at, index)[..., None], out=out)
 
-    @rule("x~", products="B*N*K", additions="B*N*K", workspace="B*N*K")
+    @rule("x~", products="B*N*K", additions="B*N*K", workspace="i*B*N*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Scale the second tangents and add them."""
         np.add(out, np.multiply(t, _other(at, index)[..., None]), out=out)
 
-    @rule("x~", products="B*N")
+    @rule("x~", products="B*N*K")
     def vjp_i(self, at: At, index: int, g: Array, out: Array) -> None:
-        """Pull a cotangent to one input: scale it by the other."""
+        """Pull cotangents to one input: scale them by the other."""
         np.multiply(g, _other(at, index), out=out)
 
 
@@ -50,6 +49,7 @@ class Gate(Join):
     """
 
     symbol_names = {"n": "c{out}", "s": "s{out}"}
+    pulls = ("vjp_value", "vjp_gate")
 
     def __init__(self, shape: Shape, gate: Shape) -> None:
         """Take the two shapes."""
@@ -57,7 +57,6 @@ class Gate(Join):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         n = prod(self.inputs[1])
         return {"n": n, "s": prod(self.output) // n}
 
@@ -69,7 +68,6 @@ class Gate(Join):
 
     @rule("x0", "x1", products="B*n*s")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.multiply(at.x0, self._wide(at.x1), out=out)
 
     def _push(self, at: At, index: int, t: Array, out: Array | None) -> Array:
@@ -83,21 +81,17 @@ class Gate(Join):
         """Write one input's share."""
         self._push(at, index, t, out)
 
-    @rule("x~", products="B*n*s*K", additions="B*n*s*K", workspace="B*n*s*K")
+    @rule("x~", products="B*n*s*K", additions="B*n*s*K", workspace="i*B*n*s*K")
     def jvp_more(self, at: At, index: int, t: Array, out: Array) -> None:
         """Add the other's."""
         np.add(out, self._push(at, index, t, None), out=out)
 
-    def vjp_rule(self, index: int) -> str:
-        """Return the rule that pulls to an input."""
-        return ("vjp_value", "vjp_gate")[index]
-
-    @rule("x1", products="B*n*s")
+    @rule("x1", products="B*n*s*K")
     def vjp_value(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to x0: scale by the gate."""
         np.multiply(g, self._wide(at.x1), out=out)
 
-    @rule("x0", products="B*n*s", additions="B*n*(s-1)", workspace="B*n*s")
+    @rule("x0", products="B*n*s*K", additions="B*n*(s-1)*K", workspace="i*B*n*s*K")
     def vjp_gate(self, at: At, index: int, g: Array, out: Array) -> None:
         """Pull to x1: the sum over the positions of g x0."""
         part = np.multiply(g, at.x0)

@@ -7,15 +7,15 @@ from itertools import repeat
 from math import prod
 from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Layer, LayerType, Linear, Node, rule
 from gradcost.layers.conv import check_windows, spatial
-from gradcost.layers.windows import Windows
+from gradcost.layers.windows import Windows, as_batch
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Padding, Pair
 from gradcost.units import Shape
 
 
-class _Pool(Layer):
+class _Pool(Layer, abstract=True):
     """Symbols: N elements of an output sample, k of a window, P of a padded input sample (0: no padding)."""
 
     symbol_names = {"N": "N{out}", "k": "k{out}"}
@@ -27,7 +27,6 @@ class _Pool(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         kernel = self.windows.rows.kernel * self.windows.cols.kernel
         return {"N": prod(self.output), "k": kernel, "P": self.inputs[0][0] * self.windows.padded_size}
 
@@ -35,9 +34,8 @@ class _Pool(Layer):
 class MaxPool(_Pool):
     """y = the largest element of each window; of equal ones, the first gets the whole derivative."""
 
-    @rule("x", comparisons="B*N*(k-1)", workspace="B*P")
+    @rule("x", comparisons="B*N*(k-1)", workspace="i*B*P")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         first, *others = self.windows.parts(self.windows.pad(at.x, -np.inf))
         np.copyto(out, first)
         for part in others:
@@ -49,7 +47,7 @@ class MaxPool(_Pool):
         comparisons="B*N*k",
         products="B*N*k + B*N*k*K",
         additions="B*N*k + B*N*k*K",
-        workspace="2*B*N + B*P + B*P*K + B*N*K",
+        workspace="i*(2*B*N + B*P + B*P*K + B*N*K)",
     )
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: those of the largest elements."""
@@ -66,13 +64,17 @@ class MaxPool(_Pool):
     @rule(
         "x",
         "y",
-        comparisons="B*N*k",
-        products="2*B*N*k",
-        additions="2*B*N*k",
-        workspace="2*B*N + 2*B*P",
+        comparisons="B*N*k*K",
+        products="2*B*N*k*K",
+        additions="2*B*N*k*K",
+        workspace="i*(2*B*N + 2*B*P)",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: to the largest elements."""
+        """Pull cotangents, one after the other: to the largest elements."""
+        for cotangent, pulled in zip(g, out, strict=True):
+            self._pull(at, cotangent, pulled)
+
+    def _pull(self, at: At, g: Array, out: Array) -> None:
         free, mask = np.empty_like(at.y), np.empty_like(at.y)
         free[...] = 1.0
 
@@ -92,31 +94,22 @@ class MaxPool(_Pool):
         np.subtract(free, mask, out=free)
 
 
-class AvgPool(_Pool):
+class AvgPool(Linear, _Pool):
     """y = the mean of each window, padding included."""
 
-    @rule("x", additions="B*N*(k-1)", divisions="B*N", workspace="B*P")
+    @rule("x", additions="B*N*(k-1)*K", divisions="B*N*K", workspace="i*B*P*K")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
-        self._mean(at.x, out)
-
-    @rule(additions="B*N*(k-1)*K", divisions="B*N*K", workspace="B*P*K")
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Push tangents: the same means."""
-        self._mean(t, out)
-
-    @rule(additions="B*N*k", divisions="B*N", workspace="B*N + B*P")
-    def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: an equal share to each element of the window."""
-        share = np.divide(g, self.sizes["k"])
-        self.windows.add_parts(repeat(share, self.sizes["k"]), out)
-
-    def _mean(self, x: Array, out: Array) -> None:
-        first, *others = self.windows.parts(self.windows.pad(x))
+        first, *others = self.windows.parts(self.windows.pad(at.x))
         np.copyto(out, first)
         for part in others:
             np.add(out, part, out=out)
         np.divide(out, self.sizes["k"], out=out)
+
+    @rule(additions="B*N*k*K", divisions="B*N*K", workspace="i*(B*N + B*P)*K")
+    def vjp(self, at: At, g: Array, out: Array) -> None:
+        """Pull cotangents: an equal share to each element of the window."""
+        share = np.divide(g, self.sizes["k"])
+        self.windows.add_parts(repeat(as_batch(share), self.sizes["k"]), as_batch(out))
 
 
 def _build(layer: type[_Pool], what: str) -> Any:

@@ -13,6 +13,7 @@ class Positional(Layer):
     """y[b] = x[b] + P, for x (B, \\*shape) and P of that shape. Symbols: N elements of a sample."""
 
     in_place = True
+    parameter_names = ("P",)
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
@@ -29,7 +30,6 @@ class Positional(Layer):
 
     @rule("x", "P", additions="B*N")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.add(at.x, at.P, out=out)
 
     @rule()
@@ -39,13 +39,13 @@ class Positional(Layer):
 
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Copy the cotangent."""
+        """Copy the cotangents."""
         np.copyto(out, g)
 
-    @rule(additions="N*(B-1)")
+    @rule(additions="N*(B-1)*K")
     def vjp_P(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dP = sum over samples of g."""
-        np.add.reduce(g, axis=0, out=out)
+        np.add.reduce(g, axis=1, out=out)
 
     @rule(additions="B*N*K")
     def jvp_P(self, at: At, v: Array, out: Array) -> None:
@@ -65,6 +65,7 @@ class ClassToken(Layer):
     """
 
     symbol_names = {"n": "n{out}"}
+    parameter_names = ("c",)
 
     def __init__(self, shape: Shape) -> None:
         """Take the input's shape (S, n)."""
@@ -73,7 +74,6 @@ class ClassToken(Layer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """See the class."""
         return {"n": self.output[-1]}
 
     def initial(self, name: str, draws: Draws) -> Array:
@@ -95,12 +95,12 @@ class ClassToken(Layer):
     @rule()
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Copy the cotangents of x."""
-        np.copyto(out, g[:, 1:])
+        np.copyto(out, g[:, :, 1:])
 
-    @rule(additions="n*(B-1)")
+    @rule(additions="n*(B-1)*K")
     def vjp_c(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dc = sum over samples of the first row of g."""
-        np.add.reduce(g[:, 0], axis=0, out=out)
+        np.add.reduce(g[:, :, 0], axis=1, out=out)
 
     @rule(additions="B*n*K")
     def jvp_c(self, at: At, v: Array, out: Array) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, Layer, LayerType, Node, Source, rule
 from gradcost.layers.activations import Sigmoid, Tanh, activate
 from gradcost.layers.add import Add
 from gradcost.layers.concat import Concat
@@ -23,8 +23,10 @@ from gradcost.numerics import Array
 from gradcost.spec.fields import Bool, Choice, Int
 
 
-class ZeroState(Layer):
+class ZeroState(Source):
     """y = 0 (B, n): the state before the first step."""
+
+    makes_batch = True
 
     def __init__(self, units: int) -> None:
         """Take the number of units."""
@@ -77,8 +79,9 @@ class _Steps:
         count, width = source.shape
         state = [self.add(ZeroState(self.units), letter="h") for _ in range(states)]
         rows = []
-        for self.step in range(1, count + 1):
-            part = self.add(Slice(source.shape, 0, self.step - 1, self.step), source)
+        for step in range(1, count + 1):
+            self.step = step
+            part = self.add(Slice(source.shape, 0, step - 1, step), source)
             state = cell(self.add(Reshape(part.shape, (width,)), part, letter="x"), state)
             if sequence:
                 rows.append(self.add(Reshape((self.units,), (1, self.units)), state[0]))

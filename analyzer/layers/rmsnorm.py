@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcost.graph import At, Builder, Draws, LayerType, Node, rule
-from gradcost.layers.layernorm import Norm
+from gradcost.graph import At, Builder, LayerType, Node, rule
+from gradcost.layers.norm import Norm
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Float
+from gradcost.units import Shape
 
 
 class RmsNorm(Norm):
@@ -16,9 +17,11 @@ class RmsNorm(Norm):
     Over the last axis of x (B, S.., n); gamma is (n,). Kept for the derivative: xhat and rstd.
     """
 
-    def initial(self, name: str, draws: Draws) -> Array:
-        """Draw gamma about 1."""
-        return draws.normal(self.parameters[name], 0.1, 1.0)
+    def __init__(self, shape: Shape, eps: float) -> None:
+        """Take the shape of both ends and what keeps the root away from zero."""
+        super().__init__((shape,), shape)
+        self.eps = eps
+        self.aux = {"xhat": shape, "rstd": (*shape[:-1], 1)}
 
     @rule(
         "x",
@@ -49,7 +52,7 @@ class RmsNorm(Norm):
         products="4*B*S*n*K",
         additions="B*S*(n-1)*K + B*S*n*K",
         divisions="B*S*K",
-        workspace="B*S*n*K + B*S*K",
+        workspace="i*(B*S*n*K + B*S*K)",
     )
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: out = gamma rstd (t - xhat mean(xhat t))."""
@@ -66,13 +69,13 @@ class RmsNorm(Norm):
         "gamma",
         "xhat",
         "rstd",
-        products="4*B*S*n",
-        additions="B*S*(n-1) + B*S*n",
-        divisions="B*S",
-        workspace="B*S*n + B*S",
+        products="4*B*S*n*K",
+        additions="B*S*(n-1)*K + B*S*n*K",
+        divisions="B*S*K",
+        workspace="i*(B*S*n + B*S)*K",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: out = rstd (h - xhat mean(xhat h)), with h = gamma g."""
+        """Pull cotangents: out = rstd (h - xhat mean(xhat h)), with h = gamma g."""
         np.multiply(g, at.gamma, out=out)
         part = np.multiply(out, at.xhat)
         along = np.add.reduce(part, axis=-1, keepdims=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcost.graph import At, Builder, Layer, LayerType, Node, rule
+from gradcost.graph import At, Builder, LayerType, Linear, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Float
 from gradcost.units import Shape
 
 
-class Scale(Layer):
+class Scale(Linear):
     """y = factor x. Symbols: N elements of a sample."""
 
     in_place = True
@@ -20,19 +20,13 @@ class Scale(Layer):
         super().__init__((shape,), shape)
         self.factor = factor
 
-    @rule("x", products="B*N")
+    @rule("x", products="B*N*K")
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         np.multiply(at.x, self.factor, out=out)
 
     @rule(products="B*N*K")
-    def jvp(self, at: At, t: Array, out: Array) -> None:
-        """Push tangents."""
-        np.multiply(t, self.factor, out=out)
-
-    @rule(products="B*N")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent."""
+        """Pull cotangents."""
         np.multiply(g, self.factor, out=out)
 
 

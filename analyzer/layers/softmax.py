@@ -29,13 +29,12 @@ class Softmax(Layer):
         additions="B*S*n + B*S*(n-1)",
         special="B*S*n",
         divisions="B*S*n",
-        workspace="B*S",
+        workspace="i*B*S",
     )
     def primal(self, at: At, out: Array) -> None:
-        """Fill out."""
         softmax(at.x, out)
 
-    @rule("y", products="2*B*S*n*K", additions="B*S*(n-1)*K + B*S*n*K", workspace="B*S*K")
+    @rule("y", products="2*B*S*n*K", additions="B*S*(n-1)*K + B*S*n*K", workspace="i*B*S*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents."""
         y = at.y[..., None]
@@ -44,9 +43,9 @@ class Softmax(Layer):
         np.subtract(t, total, out=out)
         np.multiply(out, y, out=out)
 
-    @rule("y", products="2*B*S*n", additions="B*S*(n-1) + B*S*n", workspace="B*S")
+    @rule("y", products="2*B*S*n*K", additions="B*S*(n-1)*K + B*S*n*K", workspace="i*B*S*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull a cotangent: the Jacobian is symmetric."""
+        """Pull cotangents: the Jacobian is symmetric."""
         np.multiply(g, at.y, out=out)
         total = np.add.reduce(out, axis=-1, keepdims=True)
         np.subtract(g, total, out=out)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from gradcost.graph import At, Draws, Layer, rule
+from gradcost.graph import At, Draws, Source, rule
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
 
-class Variable(Layer):
+class Variable(Source):
     """y[b] = X[b], where the whole batch X (B, \\*shape) is a parameter: each entry is a variable of its own."""
+
+    makes_batch = True
+    parameter_names = ("X",)
 
     def __init__(self, shape: Shape, batch: int) -> None:
         """Take the per-sample shape and the batch."""
@@ -30,12 +33,11 @@ class Variable(Layer):
 
     @rule("X")
     def primal(self, at: At, out: Array) -> None:
-        """Copy."""
         np.copyto(out, at.X)
 
     @rule()
     def vjp_X(self, at: At, g: Array, out: Array) -> None:
-        """Copy the cotangent."""
+        """Copy the cotangents."""
         np.copyto(out, g)
 
     @rule(additions="B*N*K")

@@ -57,6 +57,11 @@ def axis(size: int, kernel: int, stride: int, dilation: int, padding: str | int)
     return Axis(size, kernel, stride, dilation, each, each)
 
 
+def as_batch(cotangents: Array) -> Array:
+    """Return K cotangents (K, B, ...) as one larger batch (K B, ...): a window looks into one sample alone."""
+    return cotangents.reshape(-1, *cotangents.shape[2:])
+
+
 @dataclass(frozen=True, slots=True)
 class Windows:
     """Windows over (B, C, H, W, ...): any axes behind W, such as that of the tangents, are carried along."""

@@ -1,37 +1,7 @@
-"""The report: analysis as typed, frozen objects, their JSON, and its schema."""
+"""The report: an analysis as plain data, its figures, tables, verdict, checks and schema."""
 
-from gradcost.network import load
-from gradcost.report.analyze import analyze
-from gradcost.report.model import (
-    Comparison,
-    LayerCost,
-    Measured,
-    Mismatch,
-    NetworkReport,
-    Predicted,
-    Report,
-    StrategyReport,
-    Target,
-    Tensor,
-)
-from gradcost.report.schema import REPORT_SCHEMA
+from gradcost.report.analyze import Analysis, analyze, study
+from gradcost.report.model import Report
 from gradcost.report.training import Training, TrainingMemory, training_memory
 
-__all__ = [
-    "REPORT_SCHEMA",
-    "Comparison",
-    "LayerCost",
-    "Measured",
-    "Mismatch",
-    "NetworkReport",
-    "Predicted",
-    "Report",
-    "StrategyReport",
-    "Target",
-    "Tensor",
-    "Training",
-    "TrainingMemory",
-    "analyze",
-    "load",
-    "training_memory",
-]
+__all__ = ["Analysis", "Report", "Training", "TrainingMemory", "analyze", "study", "training_memory"]

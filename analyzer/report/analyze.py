@@ -1,50 +1,57 @@
-"""analyze: load, predict, measure what fits, compare."""
+"""analyze and study: load, predict, measure what fits, compare."""
 
 from __future__ import annotations
 
 import gc
-import math
+import platform
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from gradcost.errors import BudgetError, UsageError
+from gradcost.execution.timeline import Timeline, timeline
 from gradcost.graph import Graph
 from gradcost.network import load
+from gradcost.report.details import layer_costs
+from gradcost.report.facing import facing, sides
+from gradcost.report.figures import RANKING, Measured, Operations, Predicted
 from gradcost.report.model import (
+    SCHEMA_VERSION,
+    WARNING,
     Comparison,
-    LayerCost,
-    Measured,
     Mismatch,
     NetworkReport,
-    Predicted,
+    Place,
     Report,
     StrategyReport,
     Target,
 )
-from gradcost.report.verdict import recommend, verdict
+from gradcost.report.plain import finite
+from gradcost.report.verdict import BASELINE, recommend, rival, verdict
 from gradcost.schedule.predict import Prediction, predict
-from gradcost.strategies import STRATEGIES, Options, Plan, chosen
-from gradcost.units import available_bytes, exact_ratio, format_bytes, format_short
+from gradcost.strategies import OPTIONS, PRIMAL, STRATEGIES, Options, Plan, Strategy, chosen, known
+from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count, parse_bytes
 from gradcost.version import __version__
 
-BASELINE = "reverse"
 SECONDS_ALLOWED = 10.0
 SECONDS_PER_STEP = 1e-5  # what a small step costs, counted
 SECONDS_PER_FLOP = 2e-10  # of a large one
 
 Progress = Callable[[str, int, int], None]
+P = ParamSpec("P")
 
 
 @dataclass(slots=True)
 class _Work:
     """One strategy on its way through an analysis."""
 
+    strategy: Strategy
     plan: Plan
     prediction: Prediction
-    peak_bytes: int
     skipped: str | None = None
 
     @property
@@ -60,6 +67,27 @@ class _Work:
         return 2 * (steps * SECONDS_PER_STEP + flops * SECONDS_PER_FLOP)
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """A report, and what it was made from.
+
+    Attributes:
+        report: plain data.
+        network: what was analysed.
+        plans: the schedules of the strategies, and of the primal, by name.
+        predictions: their closed forms, evaluated.
+    """
+
+    report: Report
+    network: Graph = field(repr=False)
+    plans: Mapping[str, Plan] = field(repr=False)
+    predictions: Mapping[str, Prediction] = field(repr=False)
+
+    def timeline(self, name: str) -> Timeline:
+        """Return which array of a strategy is alive at which step of a pass."""
+        return timeline(self.plans[name])
+
+
 @contextmanager
 def _garbage_collection_paused() -> Iterator[None]:
     """Long plans are millions of small objects, none of them garbage: looking for some would take half of the time."""
@@ -73,76 +101,122 @@ def _garbage_collection_paused() -> Iterator[None]:
 
 
 @_garbage_collection_paused()
-def analyze(
+def study(
     source: str | Path | Mapping[str, Any] | Graph,
     *,
-    strategies: Sequence[str] | None = None,
+    strategies: str | Sequence[str] | None = None,
     batch: int | None = None,
     dtype: str | None = None,
     measure: bool | None = None,
-    budget: int | None = None,
-    chunk: int | None = None,
+    budget: int | str | None = None,
     wrt: str | None = None,
     outputs: str | None = None,
-    checkpoints: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Report:
+    **options: Any,
+) -> Analysis:
     """Predict, and measure, what each strategy costs on a network.
 
     Args:
-        source: a YAML file, a dict of the same form, or a network from ``load``.
-        strategies: names; None compares all.
+        source: a YAML file, the name of a shipped network, a dict of the same form, or a network from ``load``.
+        strategies: a name, or several; None compares all.
         batch: instead of the spec's.
         dtype: instead of the spec's.
         measure: True measures every strategy that fits the budget, False none, None those that also finish in seconds.
-        budget: bytes that a measured run may take at its peak; None: half of the memory available now.
-        chunk: tangents that ``forward_jvp`` pushes in one pass, and ``forward_gradient`` in its only one; None: 1, or
-            all of them for a Jacobian, as jacfwd does.
+        budget: bytes, or text such as ``8GiB``, that a measured run may take at its peak; None: half of the memory
+            available now.
         wrt: see ``load``.
         outputs: see ``load``.
-        checkpoints: the schedule of ``reverse_checkpointed``: ``sqrt``, ``uniform:K`` or ``binomial:C``; None: the
-            cheapest whose peak fits a budget that is given, else ``sqrt``.
         seed: of the random parameters and data.
         progress: called with what is being done, and passes done and in all (0 where that is not known).
+        options: of the strategies (``gradcost.strategies.OPTIONS``): ``chunk``, tangents that the JVP strategies push
+            in one pass, by default 1, or all of them for a Jacobian, as jacfwd does; ``checkpoints``, the schedule of
+            ``reverse_checkpointed``: ``sqrt``, ``uniform:K`` or ``binomial:C``, by default the cheapest whose peak fits
+            a budget that is given, else ``sqrt``.
 
     Returns:
-        The report. Where measurement proved something wrong, ``report.mismatches`` says what.
+        The analysis. Where measurement proved something wrong, ``report.mismatches`` says what.
 
     Raises:
         SpecError: the spec cannot be used.
-        UsageError: a strategy that is unknown or does not apply, or an option out of range.
+        UsageError: a strategy that is unknown or does not apply, or an option that is unknown or out of range.
         BudgetError: a strategy that was asked for by name would not fit the budget; nothing has been allocated.
     """
-    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
-        raise UsageError(f"chunk must be a whole number of at least 1, not {chunk!r}")
+    if isinstance(budget, str):
+        budget = parse_bytes(budget)
     if budget is not None and budget < 1:
         raise UsageError(f"budget must be at least one byte, not {budget!r}")
     graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
     names = chosen(graph, strategies)
-    if chunk is None:
-        chunk = graph.trained_parameters if graph.jacobian else 1
+    asked = Options(budget=budget, **known(options))
     work: dict[str, _Work] = {}
-    for name in names:
+    for strategy in (PRIMAL, *(STRATEGIES[name] for name in names)):
         if progress is not None:
-            progress(f"predicting {name}", 0, 0)
-        work[name] = _predict(graph, name, Options(chunk=chunk, checkpoints=checkpoints, budget=budget))
-    allowed = _budget(budget, measure)
-    _choose(work, measure, allowed, by_name=strategies is not None)
-    measured, mismatches = _measure(graph, work, seed, progress)
-    reports = {name: _strategy_report(graph, name, work[name], measured.get(name)) for name in names}
+            progress(f"predicting {strategy.name}", 0, 0)
+        plan = strategy.plan(graph, asked)
+        work[strategy.name] = _Work(strategy, plan, predict(plan))
+    _choose(work, measure, _budget(budget, measure), by_name=strategies is not None)
+    measured, mismatches, warnings = _measure(graph, work, seed, progress)
+    reports = {name: _strategy_report(name, work, measured.get(name)) for name in work}
+    primal = reports.pop(PRIMAL.name)
+    plans = {name: item.plan for name, item in work.items()}
+    predictions = {name: item.prediction for name, item in work.items()}
     # Only a budget that the caller set may sway the advice: what is free at this minute is no property of the network.
     recommended = recommend(reports, budget)
+    against = recommended and rival(reports, recommended)
     target = _target(graph, reports)
-    return Report(
-        __version__,
-        _network_report(graph),
-        reports,
-        _compare(reports, recommended),
-        tuple(mismatches),
-        verdict(reports, recommended, budget, target),
-        target,
+
+    def table(sides: Sequence[str]) -> Any:
+        return facing(graph, sides, plans, predictions, predictions[PRIMAL.name])
+
+    report = Report(
+        schema_version=SCHEMA_VERSION,
+        gradcost_version=__version__,
+        network=_network_report(graph),
+        target=target,
+        verdict=verdict(reports, recommended, primal, budget, target, table([n for n in (recommended, against) if n])),
+        primal=primal,
+        strategies=reports,
+        comparison=_compare(reports, recommended),
+        facing=table(sides(graph, names, None if strategies is None else names)),
+        notes=(*(f"{WARNING}{each}" for each in warnings), *_notes(graph, reports)),
+        mismatches=tuple(mismatches),
+        settings={
+            **{name: options.get(name) for name in OPTIONS},
+            "budget": budget,
+            "measure": measure,
+            "seed": seed,
+            "python": platform.python_version(),
+            "numpy": getattr(sys.modules.get("numpy"), "__version__", None),
+        },
     )
+    return Analysis(report, graph, plans, predictions)
+
+
+def _report_of(analysis: Callable[P, Analysis]) -> Callable[P, Report]:
+    @wraps(analysis)
+    def analyze(*args: P.args, **kwargs: P.kwargs) -> Report:
+        return analysis(*args, **kwargs).report
+
+    analyze.__name__ = analyze.__qualname__ = "analyze"
+    return analyze
+
+
+analyze = _report_of(study)  # with the same options; returns the report alone
+
+
+def _notes(graph: Graph, reports: Mapping[str, StrategyReport]) -> Iterator[str]:
+    for name, strategy in reports.items():
+        again = exact_ratio(strategy.phase("recompute").multiplies, strategy.predicted.multiplies)
+        share = f", {100 * again:.3g} % of its multiplies" if 0 < again < 1 else ""
+        if strategy.note and strategy.same_as is None:
+            yield f"{name}: {strategy.note}{share}."
+    if graph.bias_parameters:
+        share = f"{100 * exact_ratio(graph.bias_parameters, graph.trained_parameters):.3g} %"
+        yield (
+            f"Biases are {format_count(graph.bias_parameters)} of the {format_count(graph.trained_parameters)} trained "
+            f"parameters ({share}): their columns are carried too."
+        )
 
 
 def _target(graph: Graph, reports: Mapping[str, StrategyReport]) -> Target:
@@ -154,13 +228,7 @@ def _target(graph: Graph, reports: Mapping[str, StrategyReport]) -> Target:
             for name in ("reverse", "forward_jvp")
         )
         below = -(-pulls * graph.trained_parameters // pushes) if pushes else None
-    return Target(graph.spec.outputs, graph.spec.wrt, graph.rows, graph.trained_parameters, below)
-
-
-def _predict(graph: Graph, name: str, options: Options) -> _Work:
-    plan = STRATEGIES[name].plan(graph, options)
-    prediction = predict(plan)
-    return _Work(plan, prediction, prediction.peak_bytes)
+    return Target(graph.spec.outputs, graph.spec.wrt, False, graph.rows, graph.trained_parameters, below)
 
 
 def _budget(budget: int | None, measure: bool | None) -> int | None:
@@ -173,16 +241,15 @@ def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None,
     """Settle what is not measured, and why."""
     too_large = []
     for name, item in work.items():
-        if budget is not None and item.peak_bytes > budget:
-            item.skipped = f"needs {format_bytes(item.peak_bytes)}, over the budget of {format_bytes(budget)}"
-            too_large.append(f"{name} {item.skipped}")
+        peak = item.prediction.peak_bytes
+        if budget is not None and peak > budget:
+            item.skipped = f"over the budget of {format_bytes(budget)}"
+            if name != PRIMAL.name:
+                too_large.append(f"{name} needs {format_bytes(peak)}, {item.skipped}")
         elif measure is False:
             item.skipped = "measuring was switched off"
         elif measure is None and item.seconds > SECONDS_ALLOWED:
-            flops = format_short(item.prediction.counts.flops)
-            item.skipped = (
-                f"{flops} operations in {format_short(item.prediction.steps)} steps take long; --measure runs them"
-            )
+            item.skipped = f"over {SECONDS_ALLOWED:.0f} s by a rough guess, --measure runs them"
     if too_large and by_name and measure is not False:
         raise BudgetError(
             "; ".join(too_large) + "; lower the batch, raise the budget, or do not measure (--no-measure)"
@@ -191,14 +258,14 @@ def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None,
 
 def _measure(
     graph: Graph, work: Mapping[str, _Work], seed: int, progress: Progress | None
-) -> tuple[dict[str, Measured], list[Mismatch]]:
+) -> tuple[dict[str, Measured], list[Mismatch], Sequence[str]]:
     """Run every strategy that was not skipped."""
     chosen = [name for name in work if work[name].skipped is None]
     if not chosen:
-        return {}, []
+        return {}, [], ()
     from gradcost.execution.execute import Data, Measurement, measure
+    from gradcost.report.check_counts import compare_figures
     from gradcost.report.check_gradients import judge
-    from gradcost.report.verify import compare_figures
 
     data = Data(graph, seed)
     found: dict[str, Measurement] = {}
@@ -213,35 +280,60 @@ def _measure(
                 progress(f"measuring {name}", done, passes)
 
         found[name] = measure(item.plan, data, tick)
-        mismatches.extend(compare_figures(name, item.prediction, found[name], graph.item_bytes))
-        if not found[name].identical:
-            mismatches.append(Mismatch(name, "", "", "gradient", 0.0, math.nan))
-    errors, wrong = judge(graph, {name: work[name].plan for name in found}, found, data)
-    measured = {
-        name: Measured(
-            **asdict(m.counts),
-            peak_bytes=m.peak_bytes,
-            tracemalloc_peak_bytes=m.tracemalloc_peak_bytes,
-            seconds=m.seconds,
-            gradient_max_relative_error=errors.get(name),
+        mismatches.extend(compare_figures(name, item.prediction, found[name]))
+    graded = {name: found[name] for name in found if name != PRIMAL.name}
+    judged = judge(graph, {name: work[name].plan for name in graded}, graded, data)
+    measured = {}
+    for name, m in found.items():
+        measured[name] = Measured(
+            {
+                **m.counts.as_dict(),
+                "peak_bytes": m.peak_bytes,
+                "tracemalloc_peak_bytes": m.tracemalloc_peak_bytes,
+                "seconds": m.seconds,
+                "gradient_max_relative_error": judged.errors.get(name),
+            }
         )
-        for name, m in found.items()
-    }
-    return measured, mismatches + wrong
+    for name, variance in judged.variances.items():
+        work[name].plan.note += "; {:.4g} times measured over {} runs".format(*variance)
+    return measured, [*mismatches, *judged.mismatches], judged.warnings
 
 
-def _strategy_report(graph: Graph, name: str, item: _Work, measured: Measured | None) -> StrategyReport:
-    return StrategyReport(
-        exact=STRATEGIES[name].exact,
+def _strategy_report(name: str, work: Mapping[str, _Work], measured: Measured | None) -> StrategyReport:
+    item = work[name]
+    prediction = item.prediction
+    phases: dict[str, Any] = {}
+    for row in prediction.rows.values():
+        phases[row.phase] = row.counts + phases[row.phase] if row.phase in phases else row.counts
+    return StrategyReport.later(
+        {"layers": lambda: layer_costs(prediction)},
+        exact=item.strategy.exact,
+        carries=item.strategy.carries,
         skipped=item.skipped,
-        predicted=Predicted(**asdict(item.prediction.counts), peak_bytes=item.peak_bytes),
+        predicted=Predicted({**prediction.counts.as_dict(), "peak_bytes": prediction.peak_bytes}),
         measured=measured,
-        layers=tuple(LayerCost(row, graph.item_bytes) for row in item.prediction.rows.values()),
-        peak_at=item.prediction.peak_at,
+        peak_at=Place(*prediction.peak_at),
+        schedule=item.plan.schedule,
         note=item.plan.note,
-        plan=item.plan,
-        item_bytes=graph.item_bytes,
+        same_as=_twin(name, work),
+        phases={phase: Operations(counts.as_dict()) for phase, counts in phases.items()},
     )
+
+
+def _twin(name: str, work: Mapping[str, _Work]) -> str | None:
+    """Return an earlier strategy that does the very same."""
+    own = work[name].prediction
+    for earlier, item in work.items():
+        if earlier == name:
+            return None
+        other = item.prediction
+        if (own.counts, own.peak_bytes, own.steps) != (other.counts, other.peak_bytes, other.steps):
+            continue
+        if list(own.rows) == list(other.rows) and all(
+            row.totals == other.rows[key].totals for key, row in own.rows.items()
+        ):
+            return earlier
+    return None
 
 
 def _network_report(graph: Graph) -> NetworkReport:
@@ -250,20 +342,18 @@ def _network_report(graph: Graph) -> NetworkReport:
         graph.dtype,
         graph.batch,
         graph.parameters,
-        graph.layers,
         graph.trained_parameters,
         graph.bias_parameters,
+        graph.layers,
     )
 
 
-def _compare(reports: Mapping[str, StrategyReport], recommended: str) -> Comparison:
-    baseline = BASELINE if BASELINE in reports else next(iter(reports))
-    base = reports[baseline].predicted
-    ratios = {
-        name: {
-            "multiplies": exact_ratio(report.predicted.multiplies, base.multiplies),
-            "peak_bytes": exact_ratio(report.predicted.peak_bytes, base.peak_bytes),
+def _compare(reports: Mapping[str, StrategyReport], recommended: str | None) -> Comparison:
+    baseline = BASELINE if BASELINE in reports else next(iter(reports), PRIMAL.name)
+    ratios: dict[str, dict[str, float | None]] = {}
+    for name, report in reports.items():
+        base = reports[baseline].predicted
+        ratios[name] = {
+            figure.key: finite(exact_ratio(report.predicted[figure.key], base[figure.key])) for figure in RANKING
         }
-        for name, report in reports.items()
-    }
     return Comparison(baseline, ratios, recommended)

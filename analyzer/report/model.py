@@ -1,73 +1,22 @@
-"""What an analysis returns: frozen objects, which become the JSON report key by key."""
+"""What an analysis returns: plain data, numbers and text alone, which becomes the JSON report key by key."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from heapq import nlargest
 from typing import Any
 
-from gradcost.execution.timeline import Timeline, timeline
-from gradcost.formula import CATEGORIES, Counts, explain
+from gradcost.errors import UsageError
 from gradcost.graph import LayerInfo
-from gradcost.schedule.predict import PredictedRow
-from gradcost.schedule.program import Buffer, Plan, Step
-from gradcost.units import Shape, format_bytes, format_ratio, format_short
+from gradcost.report.figures import Measured, Operations, Predicted
+from gradcost.report.plain import Later, build, plain
+from gradcost.units import Shape, format_count, format_short
 
-SCHEMA_VERSION = "1.0"
-LISTED_BIRTHS = 64
-
-
-@dataclass(frozen=True)
-class Predicted(Counts):
-    """Predicted figures of a strategy: operations, and bytes at the peak."""
-
-    peak_bytes: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {**self.as_dict(), "peak_bytes": self.peak_bytes}
-
-    def beside(self, base: Predicted) -> tuple[str, ...]:
-        """Return multiplies, MACs and peak as tables show them, each with its factor of another's."""
-        return (
-            format_short(self.multiplies),
-            format_ratio(self.multiplies, base.multiplies),
-            format_short(self.macs),
-            format_ratio(self.macs, base.macs),
-            format_bytes(self.peak_bytes),
-            format_ratio(self.peak_bytes, base.peak_bytes),
-        )
-
-
-@dataclass(frozen=True)
-class Measured(Counts):
-    """Measured figures of a strategy.
-
-    Attributes:
-        peak_bytes: the largest total of live array buffers.
-        tracemalloc_peak_bytes: what Python's allocator saw, interpreter objects included.
-        seconds: wall time on plain numpy arrays.
-        gradient_max_relative_error: the largest difference from another exact strategy's gradients, as a share of
-            the largest entry of that tensor; None where no other was measured, or the gradients are not finite.
-    """
-
-    peak_bytes: int = 0
-    tracemalloc_peak_bytes: int = 0
-    seconds: float = 0.0
-    gradient_max_relative_error: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            **self.as_dict(),
-            "peak_bytes": self.peak_bytes,
-            "tracemalloc_peak_bytes": self.tracemalloc_peak_bytes,
-            "seconds": self.seconds,
-            "gradient_max_relative_error": self.gradient_max_relative_error,
-        }
+SCHEMA_VERSION = "2.0"
+PRIMAL = "primal"  # what the forward pass alone goes by beside the strategies
+WARNING = "Warning: "  # what a note begins with that says what may be wrong with the network
+REPR_LENGTH = 300  # of a text that a repr quotes
 
 
 @dataclass(frozen=True)
@@ -76,173 +25,169 @@ class Tensor:
 
     name: str
     shape: Shape
+    dtype: str
     elements: int
     bytes: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {"name": self.name, "shape": list(self.shape), "elements": self.elements, "bytes": self.bytes}
+
+@dataclass(frozen=True, repr=False)
+class LayerCost(Later):
+    """One layer in one phase of a strategy.
+
+    Attributes:
+        name: the layer, or ``loss``.
+        phase: what is done (see ``gradcost.schedule.phases``).
+        counts: the predicted operations, over all passes.
+        formula: the closed form of each category that is not zero, as text: ``B*n2*n1*n0 = 1*1*4*3 = 12``.
+        tensors: the arrays that come alive here, Jacobian by Jacobian; a stack of over 64 is one entry.
+    """
+
+    name: str
+    phase: str
+    counts: Operations
+    formula: Mapping[str, str]
+    tensors: tuple[Tensor, ...]
+
+    def __repr__(self) -> str:
+        """Name the place and the multiplies."""
+        return f"LayerCost({self.name}, {self.phase}: {format_short(self.counts.multiplies)} multiplies)"
 
 
 @dataclass(frozen=True)
-class LayerCost:
-    """One layer in one phase of a strategy: its operations, their closed forms, the arrays it makes."""
+class Place:
+    """A layer, or ``loss``, and a phase."""
 
-    row: PredictedRow
-    item_bytes: int
-
-    @property
-    def name(self) -> str:
-        """The layer, or ``loss``."""
-        return self.row.label
-
-    @property
-    def phase(self) -> str:
-        """What is done: primal, birth, push, tangent, derivative, cotangent, gradient, contraction, ..."""
-        return self.row.phase
-
-    @property
-    def counts(self) -> Counts:
-        """The operations, over all passes."""
-        return self.row.counts
-
-    @cached_property
-    def formula(self) -> Mapping[str, str]:
-        """The closed form of each category that is not zero, as text: ``B*n2*n1*n0 = 1*1*4*3 = 12``."""
-        texts = {category: explain(self.row.terms, category) for category in CATEGORIES}
-        return {category: text for category, text in texts.items() if text}
-
-    @cached_property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """The arrays that come alive here, Jacobian by Jacobian; a stack of over 64 is one entry."""
-        return tuple(tensor for step in self.row.makers for tensor in _tensors(step, self.item_bytes))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "name": self.name,
-            "phase": self.phase,
-            "counts": self.counts.as_dict(),
-            "formula": dict(self.formula),
-            "tensors": [tensor.to_dict() for tensor in self.tensors],
-        }
+    layer: str
+    phase: str
 
 
-def _tensors(step: Step, item_bytes: int) -> Iterator[Tensor]:
-    buffer = step.makes
-    assert buffer is not None
-    item_bytes = 0 if step.view_of is not None else item_bytes
-    columns = buffer.columns
-    if columns is None:
-        yield Tensor(buffer.symbol, buffer.shape, buffer.elements, buffer.elements * item_bytes)
-        return
-    stem = buffer.symbol.removesuffix("*")
-    if len(columns) > LISTED_BIRTHS:
-        yield _whole(buffer, item_bytes)
-        return
-    rows = buffer.elements // columns.width
-    for birth, _ in columns:
-        elements = rows * birth.width
-        yield Tensor(f"{stem}{birth.symbol}", (*buffer.shape[:-1], *birth.shape), elements, elements * item_bytes)
-
-
-def _whole(buffer: Buffer, item_bytes: int) -> Tensor:
-    """Return an array as one entry, a stack of several Jacobians too."""
-    return Tensor(buffer.name, buffer.shape, buffer.elements, buffer.elements * item_bytes)
-
-
-@dataclass(frozen=True)
-class StrategyReport:
+@dataclass(frozen=True, repr=False)
+class StrategyReport(Later):
     """One strategy's figures.
 
     Attributes:
         exact: whether its gradient is exact.
+        carries: what it carries, in a few words.
         skipped: why it was not measured; None where it was.
         predicted: from closed forms.
         measured: from a real run.
+        peak_at: where the predicted peak is.
+        schedule: what it chose for this network, in a word or a formula; empty where there is no choice.
+        note: the same, or what it is known to be worth, in a sentence.
+        same_as: another strategy that does the very same on this network; None: there is none.
+        phases: predicted operations by phase.
         layers: by layer and phase, in the order of the schedule.
-        peak_at: the layer and phase of the predicted peak.
-        note: what the strategy chose, or is known to be worth, on this network; often empty.
-        plan: the schedule.
-        item_bytes: of one array element.
     """
 
     exact: bool
+    carries: str
     skipped: str | None
     predicted: Predicted
     measured: Measured | None
-    layers: tuple[LayerCost, ...]
-    peak_at: tuple[str, str]
+    peak_at: Place
+    schedule: str
     note: str
-    plan: Plan
-    item_bytes: int
+    same_as: str | None
+    phases: Mapping[str, Operations]
+    layers: tuple[LayerCost, ...]
 
-    @cached_property
-    def timeline(self) -> Timeline:
-        """Which array is alive at which step of a pass."""
-        return timeline(self.plan)
+    def phase(self, name: str) -> Operations:
+        """Return the predicted operations of one phase: zero for one that the strategy does not have."""
+        zero = Operations({figure.key: 0 for figure in Operations.declared})
+        return self.phases.get(name, zero)
 
-    def phase(self, name: str) -> Counts:
-        """Return the predicted operations of one phase: primal, push, cotangent, gradient, ..."""
-        return sum((layer.counts for layer in self.layers if layer.phase == name), Counts())
-
-    def largest(self, count: int) -> list[tuple[LayerCost, Tensor]]:
-        """Return the largest arrays that are made and where, the largest first; a stack of Jacobians is one of them."""
-        made = ((layer, step.makes) for layer in self.layers for step in layer.row.makers if step.view_of is None)
-        top = nlargest(count, made, key=lambda item: item[1].elements if item[1] else 0)
-        return [(layer, _whole(buffer, layer.item_bytes)) for layer, buffer in top if buffer is not None]
-
-    @property
-    def recomputed(self) -> Counts:
-        """Predicted operations that had been done before, the price of not keeping their results."""
-        return self.phase("recompute")
-
-    @property
-    def primal_macs(self) -> int:
-        """Predicted MACs of the primal alone: what other counters state for a network."""
-        return self.phase("primal").macs
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "exact": self.exact,
-            "skipped": self.skipped,
-            "predicted": self.predicted.to_dict(),
-            "measured": None if self.measured is None else self.measured.to_dict(),
-            "layers": [layer.to_dict() for layer in self.layers],
-        }
+    def __repr__(self) -> str:
+        """Name the predicted figures."""
+        return f"StrategyReport({self.predicted!r}, {'not measured' if self.measured is None else 'measured'})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkReport:
-    """The network that was analysed. ``trained`` and ``bias`` count parameters that get gradients."""
+    """The network that was analysed.
+
+    Attributes:
+        name: of the network.
+        dtype: of its numbers.
+        batch: its batch size.
+        parameters: how many there are, frozen ones included.
+        trained: how many of them get gradients.
+        biases: how many of those are additive (biases and betas).
+        layers: the layers of the spec.
+    """
 
     name: str
     dtype: str
     batch: int
     parameters: int
-    layers: tuple[LayerInfo, ...]
     trained: int
-    bias: int
+    biases: int
+    layers: tuple[LayerInfo, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "name": self.name,
-            "dtype": self.dtype,
-            "batch": self.batch,
-            "parameters": self.parameters,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "type": layer.type,
-                    "inputs": list(layer.inputs),
-                    "output_shape": list(layer.output_shape),
-                    "parameters": layer.parameters,
-                }
-                for layer in self.layers
-            ],
-        }
+    def __str__(self) -> str:
+        """Describe it in a line."""
+        return f"{self.name[:REPR_LENGTH]}: {self.facts}"
+
+    @property
+    def facts(self) -> str:
+        """Its size in a few words."""
+        layers = f"{len(self.layers):,} layer{'s' * (len(self.layers) != 1)}"
+        return f"{layers}, {format_count(self.parameters)} parameters, batch {self.batch:,}, {self.dtype}"
+
+    def __repr__(self) -> str:
+        """Describe it in a line."""
+        return f"NetworkReport({self})"
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one strategy does at a layer.
+
+    Attributes:
+        carried: elements of the derivatives that are carried at the layer's last node: its cotangent, or the Jacobians
+            of its value.
+        multiplies: of all its phases but primal and loss.
+    """
+
+    carried: int
+    multiplies: int
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer, and what strategies that face each other do there.
+
+    Attributes:
+        name: the layer, or ``loss``.
+        type: as the spec has it; empty for the loss.
+        shape: of its output, without the batch axis.
+        parameters: its own.
+        macs: of its primal.
+        sides: one for each of the strategies that face each other.
+    """
+
+    name: str
+    type: str
+    shape: Shape
+    parameters: int
+    macs: int
+    sides: tuple[Side, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class Facing:
+    """Strategies face to face, layer by layer: a side's multiplies, the primal and the loss sum to its strategy's.
+
+    Attributes:
+        strategies: whose sides they are.
+        rows: the layers, and the loss.
+    """
+
+    strategies: tuple[str, ...]
+    rows: tuple[LayerRow, ...]
+
+    def __repr__(self) -> str:
+        """Name the sides."""
+        return f"Facing({' | '.join(self.strategies)}, {len(self.rows):,} rows)"
 
 
 @dataclass(frozen=True)
@@ -250,35 +195,42 @@ class Comparison:
     """The strategies side by side.
 
     Attributes:
-        baseline: what the ratios are relative to.
-        ratios: multiplies and peak bytes of each strategy over the baseline's; ``inf`` beyond a float's range.
-        recommended: the exact strategy with the fewest multiplies among those within the budget.
+        baseline: what the ratios are relative to; ``primal`` where nothing is trainable.
+        ratios: what strategies are ranked by, of each over the baseline's; None beyond a float's range.
+        recommended: the exact strategy with the fewest multiplies among those within the budget; None where nothing is
+            trainable.
     """
 
     baseline: str
-    ratios: Mapping[str, Mapping[str, float]]
-    recommended: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        ratios = {name: dict(values) for name, values in self.ratios.items()}
-        return {"baseline": self.baseline, "ratios": ratios, "recommended": self.recommended}
+    ratios: Mapping[str, Mapping[str, float | None]]
+    recommended: str | None
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A figure that proved wrong: what was measured differs from its prediction, or gradients disagree."""
+    """A figure that proved wrong: what was measured differs from its prediction, or gradients disagree.
+
+    Attributes:
+        strategy: whose.
+        layer: where; empty for the whole strategy.
+        phase: in which phase, or against which gradient.
+        category: a figure's key, ``gradient``, or ``changed_entries`` (of gradients, by counting).
+        predicted: the figure, or the largest error allowed.
+        measured: the figure, or the error; None for a gradient that is not finite.
+    """
 
     strategy: str
     layer: str
     phase: str
     category: str
-    predicted: int | float
-    measured: int | float
+    predicted: float
+    measured: float | None
 
     def __str__(self) -> str:
         """Name the place and both figures."""
         place = f"{self.strategy}: {self.layer}, {self.phase}" if self.layer else self.strategy
+        if self.measured is None:
+            return f"{self.strategy}: gradients are not finite, and {self.phase}"
         if self.category == "gradient":
             return f"{place}: gradients differ by {self.measured:.3g}, over the tolerance of {self.predicted:.1g}"
         return f"{place}: {self.category} predicted {self.predicted:,}, measured {self.measured:,}"
@@ -291,6 +243,7 @@ class Target:
     Attributes:
         outputs: ``loss``, or the layer whose output's Jacobian it is.
         wrt: ``params``, ``inputs``, or a name.
+        per_sample: whether each sample has a Jacobian of its own.
         rows: how many numbers are differentiated: 1 for a loss, else all elements of a batch of outputs.
         columns: how many numbers they are differentiated by.
         forward_below: jacfwd (``forward_jvp``) takes fewer multiplies than jacrev (``reverse``) with fewer columns
@@ -299,52 +252,103 @@ class Target:
 
     outputs: str
     wrt: str
+    per_sample: bool
     rows: int
     columns: int
     forward_below: int | None
 
+    @property
+    def usual(self) -> bool:
+        """Whether it is the loss by all parameters."""
+        return (self.outputs, self.wrt) == ("loss", "params")
 
-@dataclass(frozen=True)
+    def __str__(self) -> str:
+        """Write it as a derivative, with its size."""
+        size = f"{format_count(self.rows)} x {format_count(self.columns)}"
+        return f"d {self.outputs} / d {self.wrt}: {size} numbers"
+
+
+@dataclass(frozen=True, repr=False)
 class Report:
     """The result of an analysis.
 
     Attributes:
+        schema_version: of its JSON form.
         gradcost_version: of the program that made it.
         network: what was analysed.
-        strategies: by name, in the order of the comparison.
-        comparison: ratios and recommendation.
-        mismatches: empty where everything that was measured proved right.
-        verdict: the comparison in one sentence.
         target: what is differentiated by what.
+        verdict: the comparison in a few sentences.
+        primal: the forward pass alone; never a candidate.
+        strategies: by name, in the order of the comparison; empty where nothing is trainable.
+        comparison: ratios and recommendation.
+        facing: reverse beside forward accumulation, layer by layer.
+        notes: what a reader should know besides, in sentences.
+        mismatches: empty where everything that was measured proved right.
+        settings: what the analysis was told, and the versions of what it ran on.
     """
 
+    schema_version: str
     gradcost_version: str
     network: NetworkReport
+    target: Target
+    verdict: str
+    primal: StrategyReport
     strategies: Mapping[str, StrategyReport]
     comparison: Comparison
+    facing: Facing
+    notes: tuple[str, ...]
     mismatches: tuple[Mismatch, ...]
-    verdict: str
-    target: Target
+    settings: Mapping[str, str | int | bool | None]
+
+    @property
+    def all(self) -> Mapping[str, StrategyReport]:
+        """The primal and the strategies, by name."""
+        return {PRIMAL: self.primal, **self.strategies}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that say what may be wrong with the network."""
+        return tuple(note.removeprefix(WARNING) for note in self.notes if note.startswith(WARNING))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain dicts and lists, in the form of ``gradcost schema``."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "gradcost_version": self.gradcost_version,
-            "network": self.network.to_dict(),
-            "strategies": {name: strategy.to_dict() for name, strategy in self.strategies.items()},
-            "comparison": self.comparison.to_dict(),
-        }
+        found: dict[str, Any] = plain(self)
+        return found
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the report as JSON text: integers are exact at any size."""
-        return json.dumps(_without_infinity(self.to_dict()), indent=indent, allow_nan=False)
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Report:
+        """Return a report from the form that ``to_dict`` gives. Raises ``UsageError`` for anything else."""
+        version = values.get("schema_version") if isinstance(values, Mapping) else None
+        if version != SCHEMA_VERSION:
+            raise UsageError(f"this is no report of schema version {SCHEMA_VERSION}, but {str(version)[:40]!r}")
+        try:
+            report: Report = build(cls, values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"this is no whole report: {str(error)[:200]}; make it anew") from None
+        return report
 
-def _without_infinity(value: Any) -> Any:
-    """Replace floats that JSON cannot hold by null."""
-    if isinstance(value, dict):
-        return {key: _without_infinity(item) for key, item in value.items()}
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Return a report from its JSON text. Raises ``UsageError`` for anything else."""
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise UsageError("this is not JSON; `gradcost analyze net.yaml --json FILE` writes reports") from None
+        return cls.from_dict(values)
+
+    def __repr__(self) -> str:
+        """Name the network and the verdict."""
+        return f"Report({self.network}; {self.verdict[:REPR_LENGTH]})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdict and the table of strategies."""
+        from html import escape
+
+        from gradcost.report.tables import strategies_table
+
+        table = strategies_table(self).to_html()
+        return f"<p><b>{escape(str(self.network))}</b></p><p>{escape(self.verdict)}</p>{table}"

@@ -11,7 +11,7 @@ from gradcost.errors import UsageError, nearest
 from gradcost.graph import Graph
 from gradcost.network import load
 from gradcost.schedule.predict import predict
-from gradcost.strategies import STRATEGIES, Options, chosen
+from gradcost.strategies import STRATEGIES, Options, chosen, known
 
 # Numbers kept for each trained parameter: Robbins & Monro 1951; Polyak 1964; Kingma & Ba 2015, algorithm 1 (m and v).
 OPTIMIZERS = {"none": 0, "sgd": 0, "momentum": 1, "adam": 2}
@@ -88,19 +88,19 @@ def training_memory(
     training: Training,
     *,
     batch: int | None = None,
-    strategies: Sequence[str] | None = None,
-    options: Options | None = None,
+    strategies: str | Sequence[str] | None = None,
+    **options: Any,
 ) -> list[TrainingMemory]:
-    """Predict what training holds with each strategy.
+    """Predict what training holds with each strategy; ``options`` are those of the strategies (see ``study``).
 
     Raises:
         SpecError: the spec cannot be used.
-        UsageError: an unknown strategy.
+        UsageError: an unknown strategy or option.
     """
     network = load(source, batch=batch)
     found = []
     for name in chosen(network, strategies):
-        peak = predict(STRATEGIES[name].plan(network, options or Options())).peak_bytes
+        peak = predict(STRATEGIES[name].plan(network, Options(**known(options)))).peak_bytes
         parameters = network.parameters * training.item_bytes(network)
         master, state = training.master_bytes(network), training.state_bytes(network)
         rest = training.total_bytes(network, peak) - parameters - master - state

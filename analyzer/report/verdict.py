@@ -1,65 +1,128 @@
-"""The comparison in one sentence."""
+"""The comparison in a few sentences, true of the network at hand: its reasons are figures of the table of layers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradcost.report.model import StrategyReport, Target
-from gradcost.units import format_bytes, format_count, format_ratio
+from gradcost.report.figures import Predicted
+from gradcost.report.model import Facing, StrategyReport, Target
+from gradcost.strategies import STRATEGIES
+from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 
-REASONS = {
-    "forward_jacobian": (
-        "past its birth each da[l]/dW[j] that it carries is n_l x n_j x n_(j-1) numbers per sample, for every "
-        "earlier j, where reverse carries one vector of n_l"
-    ),
-    "forward_factored": (
-        "each da[l]/dz[j] that it carries is n_l x n_j numbers per sample, for every earlier j, where reverse "
-        "carries one vector of n_l"
-    ),
-    "reverse_checkpointed": "it runs parts of the forward sweep again instead of keeping their activations",
-    "forward_jvp": "it runs the network again for every chunk of parameters, keeping next to nothing in between",
+TIE = 1.05  # two figures this close are a tie
+BASELINE = "reverse"
+CARRIED = {
+    "forward_jacobian": "numbers of da[l]/dW[1..l]",
+    "forward_factored": "numbers of da[l]/dz[1..l] or da[l]/dW[1..l]",
+    "forward_jvp": "numbers of tangents",
+    "reverse": "of delta",
 }
-NEARLY = 1.25
 
 
-def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> str:
+def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> str | None:
     """Return the exact strategy with the fewest multiplies among those within the budget, else the smallest.
 
-    An estimate wins only where there is nothing else.
+    An estimate wins only where there is nothing else; None where there is nothing at all.
     """
     exact = {name: s.predicted for name, s in strategies.items() if s.exact}
     exact = exact or {name: s.predicted for name, s in strategies.items()}
     fitting = {name: p for name, p in exact.items() if budget is None or p.peak_bytes <= budget}
-    if not fitting:
-        return min(exact, key=lambda name: (exact[name].peak_bytes, exact[name].multiplies))
-    return min(fitting, key=lambda name: (fitting[name].multiplies, fitting[name].peak_bytes))
+    if fitting:
+        return min(fitting, key=lambda name: (fitting[name].multiplies, fitting[name].peak_bytes))
+    return min(exact, key=lambda name: (exact[name].peak_bytes, exact[name].multiplies), default=None)
 
 
-def verdict(strategies: Mapping[str, StrategyReport], recommended: str, budget: int | None, target: Target) -> str:
-    """Say which strategy wins, by what factors over which rival, and where those come from."""
+def verdict(
+    strategies: Mapping[str, StrategyReport],
+    recommended: str | None,
+    primal: StrategyReport,
+    budget: int | None,
+    target: Target,
+    facing: Facing,
+) -> str:
+    """Say which strategy wins, by what factors over which rival, and where those come from.
+
+    Args:
+        strategies: that were compared.
+        recommended: the one that wins.
+        primal: the forward pass alone.
+        budget: bytes that the caller set.
+        target: what is differentiated.
+        facing: the table of layers of the recommended strategy and its rival, and perhaps others.
+    """
+    if recommended is None:
+        return (
+            f"Nothing is trainable here, so no gradient is compared: the forward pass takes {_cost(primal.predicted)}."
+        )
     best = strategies[recommended].predicted
-    cost = f"{format_count(best.multiplies)} multiplies and {format_bytes(best.peak_bytes)} at the peak"
     if budget is not None and best.peak_bytes > budget:
-        cost += f", though that is over the budget of {format_bytes(budget)}"
-    rival_name = _rival(strategies, recommended)
+        return (
+            f"Nothing fits the budget of {format_bytes(budget)}: {recommended} comes nearest, with "
+            f"{_cost(best)}{_beside(strategies, recommended)}."
+        )
+    rival_name = rival(strategies, recommended)
     if rival_name is None:
-        return f"{recommended} takes {cost}."
-    rival = strategies[rival_name].predicted
-    factors = (
-        f"{format_ratio(rival.multiplies, best.multiplies)} the multiplies "
-        f"({format_ratio(rival.macs, best.macs)} the MACs) and "
-        f"{format_ratio(rival.peak_bytes, best.peak_bytes)} the memory"
-    )
-    if target.outputs != "loss":
-        return f"{recommended} wins with {cost}; {rival_name} takes {factors}{_break_even(target)}."
-    tie = " - nearly a tie in MACs -" if max(rival.macs, best.macs) <= NEARLY * min(rival.macs, best.macs) else ","
-    if rival_name in REASONS:
-        reason = f"because {REASONS[rival_name]}"
-    elif budget is not None and rival.peak_bytes > budget:
-        reason = f"over the budget of {format_bytes(budget)}, because it keeps every activation for its walk back"
+        return f"{recommended} takes {_cost(best)}."
+    other = strategies[rival_name].predicted
+    if _tied(other, best):
+        factors = f"{recommended} and {rival_name} tie: {_cost(best)} against {_cost(other)}"
     else:
-        reason = "because so little is carried forward here that no walk back pays"
-    return f"{recommended} wins with {cost}; {rival_name} takes {factors}{tie} {reason}."
+        factors = f"{recommended} wins with {_cost(best)}; {rival_name} takes {_factors(other, best)}"
+    if target.outputs != "loss":
+        return f"{factors}{_break_even(target)}."
+    if budget is not None and other.peak_bytes > budget:
+        return f"{factors}, over the budget of {format_bytes(budget)}."
+    return f"{factors}{_reason(strategies, recommended, rival_name, facing)}."
+
+
+def rival(strategies: Mapping[str, StrategyReport], recommended: str) -> str | None:
+    """Return what the winner is held against: reverse, or forward accumulation where reverse has won."""
+    order = (BASELINE, "forward_jacobian", *strategies)
+    return next((name for name in order if name in strategies and name != recommended), None)
+
+
+def _cost(figures: Predicted) -> str:
+    return f"{format_short(figures.multiplies)} multiplies and {format_bytes(figures.peak_bytes)} at the peak"
+
+
+def _factors(other: Predicted, best: Predicted) -> str:
+    memory = f"{format_ratio(other.peak_bytes, best.peak_bytes)} the memory"
+    tie = _near(other.macs, best.macs)
+    macs = "a tie in MACs" if tie else f"{format_ratio(other.macs, best.macs)} the MACs"
+    return f"{format_ratio(other.multiplies, best.multiplies)} the multiplies ({macs}) and {memory}"
+
+
+def _near(one: int, other: int) -> bool:
+    return max(one, other) <= TIE * min(one, other)
+
+
+def _tied(one: Predicted, other: Predicted) -> bool:
+    return _near(one.multiplies, other.multiplies) and _near(one.peak_bytes, other.peak_bytes)
+
+
+def _beside(strategies: Mapping[str, StrategyReport], recommended: str) -> str:
+    if BASELINE not in strategies or recommended == BASELINE:
+        return ""
+    base = strategies[BASELINE].predicted
+    return f", beside {format_bytes(base.peak_bytes)} of {BASELINE}"
+
+
+def _reason(strategies: Mapping[str, StrategyReport], recommended: str, rival_name: str, facing: Facing) -> str:
+    """Say where the difference comes from: what runs again, or what is carried at the layer where that is most."""
+    for name in (rival_name, recommended):
+        again, all_of_it = strategies[name].phase("recompute").multiplies, strategies[name].predicted.multiplies
+        if again:
+            return f". {name} runs {100 * exact_ratio(again, all_of_it):.3g} % of its multiplies for a second time"
+    because = STRATEGIES[rival_name].because if rival_name in STRATEGIES else None
+    if because is not None:
+        return f", because {because}"
+    if not {recommended, rival_name} <= set(facing.strategies) or not facing.rows:
+        return ""
+    own, others = facing.strategies.index(recommended), facing.strategies.index(rival_name)
+    widest = max(facing.rows, key=lambda row: max(side.carried for side in row.sides))
+    here, there = widest.sides[own].carried, widest.sides[others].carried
+    what, less = (CARRIED.get(name, "numbers of derivatives") for name in (rival_name, recommended))
+    return f". At `{widest.name}` it carries {format_short(there)} {what}, {recommended} {format_short(here)} {less}"
 
 
 def _break_even(target: Target) -> str:
@@ -70,9 +133,3 @@ def _break_even(target: Target) -> str:
         f". Break-even: jacfwd (forward_jvp) beats jacrev (reverse) where {fewer} feed the "
         f"{format_count(target.rows)} output{'s' * (target.rows != 1)}; here they are {format_count(target.columns)}"
     )
-
-
-def _rival(strategies: Mapping[str, StrategyReport], recommended: str) -> str | None:
-    """Return what the winner is held against: reverse, or forward accumulation where reverse has won."""
-    order = ("reverse", "forward_jacobian", *strategies)
-    return next((name for name in order if name in strategies and name != recommended), None)

@@ -32,23 +32,26 @@ class Emitter:
         self._named: dict[tuple[int, str], Buffer] = {}
         self._one: Buffer | None = None
         self._target: Buffer | None = None
-        batch = graph.batch
         for node in graph.nodes:
             if node.layer is None:
-                self.values[node.index] = self.hold(node.symbol, (batch, *node.shape), ("input", node.label))
+                self.values[node.index] = self.hold(node.symbol, self.shaped(node), ("input", node.label))
                 continue
             for name, shape in node.layer.parameters.items():
                 key = node.key(name)
                 if key not in self._named:
                     self._named[key] = self.hold(node.parameter_symbol(name), shape, ("parameter", *key))
                 self._named[node.index, name] = self._named[key]
-            for name, shape in node.layer.fixed(batch).items():
+            for name, shape in node.layer.fixed(graph.batch_of(node)).items():
                 held = self.hold(f"{name}[{node.number}]", shape, ("constant", node.index, name))
                 self._named[node.index, name] = held
 
     def buffer(self, symbol: str, shape: Shape, *, held: bool = False, columns: Columns | None = None) -> Buffer:
         """Return a buffer of the network's dtype, for a step to make."""
         return Buffer(symbol, shape, self.graph.dtype, held=held, columns=columns)
+
+    def pulled(self, symbol: str, shape: Shape, cotangents: int = 1, *, held: bool = False) -> Buffer:
+        """Return a buffer for cotangents of an array, or the gradients that come of them: (K, \\*shape)."""
+        return Buffer(symbol, (cotangents, *shape), self.graph.dtype, held=held, pulled=True)
 
     def hold(self, symbol: str, shape: Shape, key: tuple[object, ...]) -> Buffer:
         """Return a buffer of the network's dtype that is alive throughout."""
@@ -62,7 +65,7 @@ class Emitter:
 
     def shaped(self, node: Node, *last: int) -> Shape:
         """Return the shape of a batch of the node's values, with further axes behind."""
-        return (self.graph.batch, *node.shape, *last)
+        return (self.graph.batch_of(node), *node.shape, *last)
 
     def forward(self) -> None:
         """Emit the primal of the whole network."""
@@ -78,11 +81,12 @@ class Emitter:
         if isinstance(layer, View):
             self.view(node, phase, self.values[node.sources[0]], value)
             return
-        for name, shape in layer.kept(self.graph.batch).items():
+        for name, shape in layer.kept(self.graph.batch_of(node)).items():
             kept = self.buffer(f"{name}[{node.number}]", shape)
             self._named[node.index, name] = kept
             self.program.step(node.label, phase, Room(), makes=kept)
-        over = tuple(self.values[source] for source in node.sources) if layer.in_place else ()
+        inputs = (self.values[source] for source in node.sources)
+        over = tuple(buffer for buffer in inputs if layer.in_place and buffer.shape == value.shape)
         self.call(node, phase, "primal", makes=value, over=over)
 
     def derivative(self, node: Node) -> None:
@@ -106,7 +110,7 @@ class Emitter:
     def cotangent(self) -> Buffer:
         """Emit dL/dy of the network's output."""
         output = self.graph.output
-        buffer = self.buffer(f"dL/d{output.symbol}", self.shaped(output))
+        buffer = self.pulled(f"dL/d{output.symbol}", self.shaped(output))
         self._call_loss("cotangent", "cotangent", buffer)
         return buffer
 
@@ -116,7 +120,7 @@ class Emitter:
             self._target = self.hold("t", self.shaped(graph.output), ("target",))
         operands = {"y": self.values[graph.output.index]} | ({"target": self._target} if self._target else {})
         reads = {name: operands[name] for name in rule_of(loss, rule).reads}
-        dims = loss.dims(graph.batch, graph.output.number)
+        dims = loss.dims(graph.batch_of(graph.output), graph.item_bytes, graph.output.number)
         self.program.step("loss", phase, loss, rule, reads=reads, holds=operands.values(), makes=makes, dims=dims)
 
     def call(

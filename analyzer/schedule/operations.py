@@ -31,10 +31,15 @@ class Zeros(Operation):
 class Accumulate(Operation):
     """The sum of two derivatives of one value or parameter."""
 
-    @rule(says="{0} + {1}", additions="B*N")
+    @rule(says="{0} + {1}", additions="B*N*K")
     def cotangents(self, at: At, held: Array, more: Array, out: Array) -> None:
-        """Fill out = held + more, for a value of N numbers that several layers read."""
+        """Fill out = held + more, K cotangents of a value of N numbers that several layers read."""
         np.add(held, more, out=out)
+
+    @rule(says="the sum of {0} over the batch", additions="(B-1)*N*K")
+    def samples(self, at: At, each: Array, out: Array) -> None:
+        """Fill out (K, 1, \\*shape) with the sum of each (K, B, \\*shape) over the batch."""
+        np.add.reduce(each, axis=1, keepdims=True, out=out)
 
     @rule(says="+= {0}", additions="p")
     def gradients(self, at: At, more: Array, out: Array) -> None:

@@ -55,7 +55,6 @@ def predict(plan: Plan) -> Prediction:
     peak, peak_at, steps = 0, ("", ""), 0
     for number, segment in enumerate(plan.segments):
         program = segment.program
-        ITEM = __import__("gradcost.units").units.ITEM_BYTES[program.initial[0].dtype]  # INTERIM
         live = sum(buffer.bytes for buffer in program.initial)
         for part, turns in program.parts():
             times = segment.passes * turns
@@ -63,7 +62,6 @@ def predict(plan: Plan) -> Prediction:
             for step in part:
                 term = step.term if times == 1 else Term(step.term.cost, step.term.dims, times)
                 values = term.cost.evaluate(term.dims)
-                values = (*values[:-1], values[-1] * ITEM)  # INTERIM
                 live += step.allocates
                 if live + values[-1] > peak:
                     peak, peak_at = live + values[-1], (step.label, step.phase)

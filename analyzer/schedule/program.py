@@ -35,6 +35,7 @@ class Buffer:
         held: it lives to the end: parameters, data, gradients.
         key: what it is filled with before the first step (see ``Data``), for buffers that no step makes.
         columns: the births whose Jacobians stand side by side on its last axis, for a stack of several.
+        pulled: whether its first axis is that of K cotangents, or of the gradients that come of them.
     """
 
     symbol: str
@@ -43,6 +44,12 @@ class Buffer:
     held: bool = False
     key: tuple[object, ...] | None = None
     columns: Columns | None = None
+    pulled: bool = False
+
+    @property
+    def shown(self) -> Shape:
+        """Its shape for people: a single cotangent has no axis for how many there are."""
+        return self.shape[1:] if self.pulled and self.shape[0] == 1 else self.shape
 
     @property
     def elements(self) -> int:

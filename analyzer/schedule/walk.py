@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TypeAlias
 
 from gradcost.formula import Dims
@@ -48,7 +49,7 @@ class Walk:
                     continue
                 held = cotangents.get(source)
                 if node.op.partial and held in partial:
-                    self.emitter.call(node, "cotangent", "vjp_more", (cotangent,), into=held)
+                    self.emitter.call(node, "cotangent", "vjp_more", (cotangent,), into=held, sizes=_k(cotangent))
                     continue
                 pulled = _pull(self.emitter, node, index, cotangent)
                 if held is not None:
@@ -63,15 +64,17 @@ def parameter_gradients(
 ) -> None:
     """Emit the gradients of a node's own parameters from the cotangent of its output."""
     for name in node.own_parameters:
-        gradient = new_gradient(emitter, node, name, gradients, keep=keep)
-        emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient)
+        gradient = new_gradient(emitter, node, name, gradients, cotangent.shape[0], keep=keep)
+        emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient, sizes=_k(cotangent))
         add_gradient(emitter, node, name, gradient, gradients)
 
 
-def new_gradient(emitter: Emitter, node: Node, name: str, gradients: Gradients, *, keep: bool = True) -> Buffer:
-    """Return the buffer of a parameter's gradient, which is kept to the end if it is the parameter's first."""
+def new_gradient(
+    emitter: Emitter, node: Node, name: str, gradients: Gradients, cotangents: int = 1, *, keep: bool = True
+) -> Buffer:
+    """Return the buffer of a parameter's gradients, which are kept to the end if they are the parameter's first."""
     held = keep and node.key(name) not in gradients
-    return emitter.buffer(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], held=held)
+    return emitter.pulled(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], cotangents, held=held)
 
 
 def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
@@ -85,17 +88,34 @@ def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, grad
 def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
     """Emit the cotangent of one input from that of the output."""
     source = emitter.graph.nodes[node.sources[index]]
-    pulled = emitter.buffer(cotangent_symbol(source), emitter.shaped(source))
+    shape = (emitter.graph.batch_of(node), *source.shape)
+    pulled = emitter.pulled(cotangent_symbol(source), shape, cotangent.shape[0])
+    sizes = _k(cotangent)
     if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Join):
-        emitter.call(node, "cotangent", node.op.vjp_rule(index), (cotangent,), makes=pulled, index=index)
+        rule = node.op.vjp_rule(index)
+        emitter.call(node, "cotangent", rule, (cotangent,), makes=pulled, index=index, sizes=sizes)
     elif isinstance(node.op, Elementwise):
         emitter.derivative(node)
-        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=(cotangent,))
+        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=(cotangent,), sizes=sizes)
     else:
-        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled)
-    return pulled
+        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, sizes=sizes)
+    return _over_samples(emitter, node, pulled) if node.batched and not source.batched else pulled
+
+
+def _over_samples(emitter: Emitter, node: Node, pulled: Buffer) -> Buffer:
+    """Emit the sum of the samples' cotangents of a value that is one for all of them."""
+    cotangents, batch, *shape = pulled.shape
+    total = emitter.pulled(pulled.symbol, (1, *shape), cotangents)
+    dims = Dims({"B": batch, "N": prod(shape), "K": cotangents}, {"B": "B", "N": f"N{node.number}"})
+    emitter.do(node, "cotangent", Accumulate(), (pulled,), rule="samples", makes=total, dims=dims)
+    return total
+
+
+def _k(cotangent: Buffer) -> dict[str, int]:
+    """Return the symbol K, how many cotangents are pulled at once; one is what a layer's closed forms are for."""
+    return {"K": cotangent.shape[0]} if cotangent.shape[0] > 1 else {}
 
 
 def cotangent_symbol(node: Node) -> str:
@@ -105,9 +125,10 @@ def cotangent_symbol(node: Node) -> str:
 
 def _accumulate(emitter: Emitter, node: Node, held: Buffer, more: Buffer) -> Buffer:
     """Emit the sum of two cotangents of a value that several layers read."""
-    total = emitter.buffer(held.symbol, held.shape)
-    batch = emitter.graph.batch
-    dims = Dims({"B": batch, "N": held.elements // batch}, {"B": "B", "N": f"N{node.number}"})
+    total = emitter.pulled(held.symbol, held.shape[1:], held.shape[0])
+    batch = emitter.graph.batch_of(node)
+    sizes = {"B": batch, "N": prod(node.shape), "K": held.shape[0]}
+    dims = Dims(sizes, {"B": "B", "N": f"N{node.number}"})
     over = (held, more)
     emitter.do(node, "cotangent", Accumulate(), over, rule="cotangents", makes=total, dims=dims, over=over)
     return total
@@ -129,7 +150,7 @@ def rows(emitter: Emitter, nodes: Sequence[Node], finish: Callable[[Walk], None]
         jacobian[key] = emitter.buffer(symbol, (*emitter.shaped(graph.output), *shape), held=True)
         emitter.do(node, "jacobian", Room(), makes=jacobian[key])
     with program.loop(graph.rows):
-        seed = emitter.buffer(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
+        seed = emitter.pulled(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
         emitter.do(graph.output, "seed", UnitVector(), makes=seed)
         walk = Walk(emitter, seed, keep=False)
         walk.back(nodes)

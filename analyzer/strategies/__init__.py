@@ -5,7 +5,8 @@ A package adds one by the entry point ``gradcost.strategies``, whose value is a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gradcost.errors import UsageError, nearest
 from gradcost.graph import Graph
@@ -42,7 +43,15 @@ ALIASES: dict[str, str] = {alias: name for name, s in STRATEGIES.items() for ali
 
 def applying(graph: Graph) -> list[str]:
     """Return the names of the strategies that can differentiate what a network is asked for."""
-    return [name for name, strategy in STRATEGIES.items() if strategy.applies(graph)]
+    return [name for name, strategy in STRATEGIES.items() if graph.trained and strategy.applies(graph)]
+
+
+def known(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return options of strategies. Raises ``UsageError`` for a name that none has."""
+    for name in options:
+        if name not in OPTIONS:
+            raise UsageError(f"unknown option {name!r}{nearest(name, OPTIONS)}")
+    return options
 
 
 def named(name: str) -> str:
@@ -58,6 +67,8 @@ def chosen(graph: Graph, strategies: str | Sequence[str] | None) -> list[str]:
     apply = applying(graph)
     if strategies is None:
         return apply
+    if not graph.trained:
+        raise UsageError("no parameter is trainable, so there is no gradient; unfreeze a layer, or name no strategy")
     wanted = {named(name) for name in ([strategies] if isinstance(strategies, str) else strategies)}
     for name in wanted:
         if name not in apply:
@@ -80,5 +91,6 @@ __all__ = [
     "Strategy",
     "applying",
     "chosen",
+    "known",
     "named",
 ]

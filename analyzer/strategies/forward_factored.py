@@ -5,7 +5,8 @@ contraction, and the layer's own vjp makes dL/dW[j] of it. The activations a[j-1
 
 A layer may have fewer parameters than outputs, as convolutions and norms do, or share them with others, as the steps of
 a recurrent layer do; then da[l]/dW[j] is the smaller, and it is carried as forward_jacobian does. So it is where a
-later layer couples the samples of a batch: da[l]/dz[j] would be B times as large. The tensors' symbols say which.
+later layer couples the samples of a batch: da[l]/dz[j] would be B times as large; and where z[j] is one for all
+samples. The tensors' symbols say which.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def plan(graph: Graph) -> Plan:
 
     def births(node: Node) -> tuple[Compact, ...]:
         columns = sum(prod(node.op.parameters[name]) for name in node.own_parameters)
-        if node.index < coupled or columns < outputs[node.owner]:
+        if node.index < coupled or not node.batched or columns < outputs[node.owner]:
             born = parameter_births(pusher, node)
             for part, name in zip(born, node.own_parameters, strict=True):
                 owners.setdefault(part.birth, (node, name))
@@ -56,7 +57,7 @@ def plan(graph: Graph) -> Plan:
         if name is not None:
             contract_parameter(emitter, node, name, cotangent, columns, gradients)
             continue
-        delta = emitter.buffer(cotangent_symbol(node), emitter.shaped(node))
+        delta = emitter.pulled(cotangent_symbol(node), emitter.shaped(node))
         _contract(emitter, node, cotangent, columns, delta)
         parameter_gradients(emitter, node, delta, gradients)
     return Plan([Segment(emitter.program)], gradients, carried=emitter.carried)
@@ -87,7 +88,7 @@ class ContractEach(Operation):
     @rule(macs="B*N*n", additions="B*(N-1)*n")
     def run(self, at: At, g: Array, columns: Array, out: Array) -> None:
         """Fill out (B, n) for g (B, N) and columns (B, N, n)."""
-        batch = g.shape[0]
+        batch = columns.shape[0]
         flat = columns.reshape(batch, -1, columns.shape[-1])
         np.matmul(g.reshape(batch, 1, -1), flat, out=out.reshape(batch, 1, -1))
 
@@ -105,7 +106,8 @@ def _contract(
     emitter: Emitter, node: Node, cotangent: Buffer, columns: tuple[Buffer, tuple[int, int]] | Compact, delta: Buffer
 ) -> None:
     """Emit dL/dz[j] from what the output carries of it."""
-    batch, output, size = emitter.graph.batch, emitter.graph.output, prod(node.shape)
+    output, size = emitter.graph.output, prod(node.shape)
+    batch = emitter.graph.batch_of(output)
     if isinstance(columns, Compact):
         dims = Dims({"B": batch, "N": size}, {"B": "B", "N": f"n{node.number}"})
         emitter.do(node, "contraction", ScaleEach(), (cotangent, columns.buffer), makes=delta, dims=dims)

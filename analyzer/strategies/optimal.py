@@ -94,7 +94,7 @@ class _Scout:
     def _pulls(self) -> list[int]:
         """Return the cost of pulling a row through each stage, gradients included."""
         emitter, program = self.emitter, self.emitter.program
-        row = emitter.buffer("", emitter.shaped(self.graph.output))
+        row = emitter.pulled("", emitter.shaped(self.graph.output))
         self._walk = walk = Walk(emitter, row if self.graph.jacobian else emitter.cotangent())
         found = []
         for stage in reversed(self.stages):
@@ -264,7 +264,7 @@ class _Maker:
         made = self.emitter.buffer(f"d{source.symbol}/d{target.symbol}", self.emitter.shaped(source, columns))
         self.emitter.do(source, "seed", Room(), makes=made)
         with program.loop(rows):
-            seed = self.emitter.buffer(f"e:{source.symbol}", self.emitter.shaped(node))
+            seed = self.emitter.pulled(f"e:{source.symbol}", self.emitter.shaped(node))
             if left is None:
                 self.emitter.do(source, "seed", UnitVectors(batch), makes=seed)
             else:

@@ -20,7 +20,7 @@
     }
   }
 
-  const color = (strategy) => `var(--s${data.strategies.indexOf(strategy) % 7})`;
+  const color = (strategy) => `var(${data.looks[strategy][0]})`;
   const width = (element) => Math.max(280, Math.floor(element.getBoundingClientRect().width));
 
   // Radio buttons, one for each strategy; the browser gives them their keys.
@@ -56,14 +56,8 @@
   }
 
   // ---- memory over the schedule ----
-  const GROUPS = {
-    parameters: ["parameters"], data: ["data", "constants"], primal: ["primal", "loss"], derivative: ["derivative"],
-    jacobian: ["birth", "push", "tangent", "jacobian", "seed"], cotangent: ["cotangent"], gradient: ["gradient", "contraction", "held"],
-    recompute: ["recompute"],
-  };
-  const GROUP_NAMES = { primal: "activations", jacobian: "Jacobians, tangents", cotangent: "cotangents", gradient: "gradients",
-    recompute: "recomputed", derivative: "derivatives", other: "other" };
-  const groupOf = (kind) => Object.keys(GROUPS).find((name) => GROUPS[name].includes(kind)) ?? "other";
+  const described = (name) => data.phases[name] ?? [name, "other"];
+  const groupOf = (kind) => described(kind)[1];
   const memory = { name: data.recommended, at: {}, x: null };
 
   function drawMemory() {
@@ -82,10 +76,8 @@
     }
     svg.append(node("text", { x: left, y: high - 8 }, "step 1"));
     svg.append(node("text", { x: wide - right, y: high - 8, "text-anchor": "end" }, `${figure.steps.toLocaleString("en")}`));
-    // Held arrays lie at the bottom, the others on them in the order of their birth; what has no band of its own comes last.
-    const floor = new Array(n).fill(0), used = new Set();
-    const held = (band) => (band[4] === 0 && band[5] === n - 1 ? 0 : 1);
-    const bands = [...figure.bands].sort((a, b) => held(a) - held(b));
+    // What never changes lies at the bottom, the others on it in the order of their birth, what has no band of its own last.
+    const floor = new Array(n).fill(0), used = new Set(), rest = Object.entries(figure.rest);
     const shape = (first, last, size, group, title) => {
       let above = "", below = "";
       for (let i = first; i <= last; i += 1) {
@@ -98,9 +90,12 @@
       svg.append(path);
       used.add(group);
     };
-    for (const [name, dims, size, kind, first, last] of bands) shape(first, last, () => size, groupOf(kind), `${name}  ${dims}  ${bytes(size)}`);
-    const rest = Object.entries(figure.rest);
-    for (const [kind, sizes] of rest) shape(0, n - 1, (i) => sizes[i], groupOf(kind), `smaller arrays: ${kind}`);
+    const layers = [
+      ...figure.bands.map(([name, dims, size, kind, first, last]) =>
+        [first === 0 && last === n - 1, first, last, () => size, groupOf(kind), `${name}  ${dims}  ${bytes(size)}`]),
+      ...rest.map(([kind, sizes]) => [new Set(sizes).size === 1, 0, n - 1, (i) => sizes[i], groupOf(kind), `smaller arrays: ${kind}`]),
+    ];
+    for (const [, ...layer] of layers.sort(([a], [b]) => b - a)) shape(...layer);
     if (figure.instants.some((each) => each[4])) shape(0, n - 1, (i) => figure.instants[i][4], "workspace", "workspace");
     const cursor = node("line", { class: "cursor", y1: top, y2: high - bottom });
     svg.append(cursor);
@@ -108,7 +103,7 @@
     $("memory-key").replaceChildren(...[...used].map((group) => {
       const item = node("li"), swatch = node("span", { class: "swatch" });
       swatch.style.background = `var(--k-${group})`;
-      item.append(swatch, GROUP_NAMES[group] ?? group);
+      item.append(swatch, data.groups[group]);
       return item;
     }));
     const peak = alive.indexOf(Math.max(...alive));
@@ -122,7 +117,7 @@
       cursor.setAttribute("x1", middle);
       cursor.setAttribute("x2", middle);
       const passes = figure.passes > 1 ? `, the same in each of ${figure.passes.toLocaleString("en")} passes` : "";
-      const text = `Step ${number.toLocaleString("en")} of ${figure.steps.toLocaleString("en")}: ${layer}, ${phase}: ${bytes(live)}${at === peak ? ", the peak" : ""}${passes}.`;
+      const text = `Step ${number.toLocaleString("en")} of ${figure.steps.toLocaleString("en")}: ${layer}, ${phase} (${described(phase)[0]}): ${bytes(live)}${at === peak ? ", the peak" : ""}${passes}.`;
       $("memory-now").textContent = text;
       box.setAttribute("aria-valuenow", at + 1);
       box.setAttribute("aria-valuetext", text);
@@ -157,8 +152,6 @@
   $("memory-scale").addEventListener("change", drawMemory);
 
   // ---- growth ----
-  const MARKS = ["M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "M-4 -4H4V4H-4Z", "M0 -5L5 4H-5Z", "M0 5L5 -4H-5Z", "M0 -5L5 0L0 5L-5 0Z",
-    "M-4 -4L4 4M4 -4L-4 4", "M-5 0H5M0 -5V5"];
   const hidden = new Set();
   const DECIMAL = { base: 10, show: (exponent) => {
     const zeros = ["1", "10", "100"][exponent % 3];
@@ -193,11 +186,11 @@
         before = xs[i];
         svg.append(node("text", { x: x(xs[i]), y: high - bottom + 18, "text-anchor": i === figure.values.length - 1 ? "end" : "middle" }, value.toLocaleString("en")));
       });
-      for (const curve of curves) {
+      for (const curve of [...curves].reverse()) { // of curves that coincide, the first lies on top
         const points = curve[key].map((each, i) => [x(xs[i]), y(log(each))]), stroke = color(curve.strategy);
         svg.append(node("path", { d: "M" + points.map((p) => p.map((c) => c.toFixed(1)).join(" ")).join("L"), fill: "none", stroke, "stroke-width": 1.8 }));
         points.forEach(([px, py], i) => {
-          const mark = node("path", { d: MARKS[data.strategies.indexOf(curve.strategy) % 7], transform: `translate(${px.toFixed(1)} ${py.toFixed(1)})`, fill: "var(--paper)", stroke, "stroke-width": 1.8 });
+          const mark = node("path", { d: data.looks[curve.strategy][1], transform: `translate(${px.toFixed(1)} ${py.toFixed(1)})`, fill: "none", "pointer-events": "all", stroke, "stroke-width": 1.8 });
           mark.append(node("title", {}, `${curve.strategy}, ${figure.path} ${figure.values[i].toLocaleString("en")}: ${curve[key][i][1]}`));
           svg.append(mark);
         });
@@ -230,7 +223,7 @@
     for (const strategy of data.strategies) {
       const item = node("li"), button = node("button", { type: "button", "aria-pressed": "true" });
       const icon = node("svg", { width: 14, height: 12, viewBox: "-7 -6 14 12", "aria-hidden": "true" });
-      icon.append(node("path", { d: MARKS[data.strategies.indexOf(strategy) % 7], fill: "none", stroke: color(strategy), "stroke-width": 1.8 }));
+      icon.append(node("path", { d: data.looks[strategy][1], fill: "none", stroke: color(strategy), "stroke-width": 1.8 }));
       button.append(icon, strategy);
       button.addEventListener("click", () => {
         if (!hidden.delete(strategy)) hidden.add(strategy);
@@ -320,7 +313,7 @@
     const { rows, unshown } = data.costs[name];
     $("layers-table").tBodies[0].replaceChildren(...rows.map(([layer, phase, ...cells]) => {
       const row = node("tr"), formula = cells.pop();
-      row.append(node("td", {}, layer), node("td", {}, phase));
+      row.append(node("td", {}, layer), node("td", { title: described(phase)[0] }, phase));
       row.append(...cells.map(([by, shown]) => node("td", { "data-sort": by }, shown)), node("td", { class: "formula" }, formula));
       return row;
     }));

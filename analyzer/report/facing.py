@@ -1,0 +1,62 @@
+"""The facing table: what reverse carries and multiplies at each layer, and beside it what forward accumulation does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from gradcost.graph import Graph
+from gradcost.report.model import Facing, LayerRow, Side
+from gradcost.schedule.predict import Prediction
+from gradcost.schedule.program import Plan
+
+SHARED = ("primal", "loss")  # phases that every strategy has alike
+LOSS = "loss"
+
+
+def sides(graph: Graph, names: Sequence[str], asked: Sequence[str] | None) -> tuple[str, ...]:
+    """Return which strategies face each other: the two that were asked for, or reverse and forward accumulation."""
+    if asked is not None and len(names) <= 2:
+        return tuple(names)
+    wanted = ("reverse", "forward_jvp" if graph.jacobian else "forward_jacobian")
+    return tuple(name for name in wanted if name in names) or tuple(names[:2])
+
+
+def facing(
+    graph: Graph,
+    strategies: Sequence[str],
+    plans: Mapping[str, Plan],
+    predictions: Mapping[str, Prediction],
+    primal: Prediction,
+) -> Facing:
+    """Return the table of a network's layers, and of its loss."""
+    ends = {node.label: node for node in graph.nodes if node.layer is not None}
+    multiplies = {name: _multiplies(predictions[name]) for name in strategies}
+    carried = {
+        name: {index: sum(buffer.elements for buffer in held) for index, held in plans[name].carried.items()}
+        for name in strategies
+    }
+    macs: dict[str, int] = defaultdict(int)
+    for row in primal.rows.values():
+        macs[row.label] += row.counts.macs
+    infos = {info.name: info for info in graph.layers}
+    rows = []
+    for label, node in ends.items():
+        each = tuple(Side(carried[name].get(node.index, 0), multiplies[name][label]) for name in strategies)
+        info = infos.get(label)
+        if info is None:  # an input that is differentiated by
+            rows.append(LayerRow(label, "input", node.shape, 0, 0, each))
+        else:
+            rows.append(LayerRow(label, info.type, info.output_shape, info.parameters, macs[label], each))
+    if any(multiplies[name][LOSS] for name in strategies) and LOSS not in ends:
+        rows.append(LayerRow(LOSS, "", (), 0, 0, tuple(Side(0, multiplies[name][LOSS]) for name in strategies)))
+    return Facing(tuple(strategies), tuple(rows))
+
+
+def _multiplies(prediction: Prediction) -> Mapping[str, int]:
+    """Return the multiplies of each layer, of all phases but those that every strategy shares."""
+    found: dict[str, int] = defaultdict(int)
+    for row in prediction.rows.values():
+        if row.phase not in SHARED:
+            found[row.label] += row.counts.multiplies
+    return found
