@@ -33,7 +33,7 @@ def answer(shown: Table | str, value: Any, json: str | None) -> None:
 
 def check_writable(target: str, option: str = "--json") -> None:
     """Refuse, before any work is done, a file that could not be written. Raises ``UsageError``."""
-    path = Path(target)
+    path = _path(target, option)
     folder = path.parent
     if path.is_dir():
         raise UsageError(f"{option} {target!r} is a directory; name a file in it")
@@ -45,7 +45,7 @@ def check_writable(target: str, option: str = "--json") -> None:
 
 def check_folder(target: str, option: str) -> None:
     """Refuse, before any work is done, a folder that could not be written in. Raises ``UsageError``."""
-    path = Path(target)
+    path = _path(target, option)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{option} {target!r} is not a folder; name one for the files")
     check_writable(str(path / "file") if path.exists() else target, option)
@@ -68,7 +68,7 @@ def write_whole(target: str, content: str | bytes, option: str = "--json") -> No
     Raises:
         UsageError: it cannot be written; nothing has changed.
     """
-    path = Path(target)
+    path = _path(target, option)
     data = content.encode() if isinstance(content, str) else content
     try:
         if _is_special(path):
@@ -89,6 +89,13 @@ def write_whole(target: str, content: str | bytes, option: str = "--json") -> No
             raise
     except OSError as error:
         raise UsageError(f"{option} {target!r} cannot be written: {error.strerror}") from None
+
+
+def _path(target: str, option: str) -> Path:
+    """Return a target as a path. Raises ``UsageError`` for what was meant as an option."""
+    if target.startswith("-"):
+        raise UsageError(f"{option} needs a file, and {target!r} is no file name; write './{target}' if it is one")
+    return Path(target)
 
 
 def _is_special(path: Path) -> bool:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradcost.cli.options import batch_option, complete_strategy, dtype_option, outputs_option, wrt_option
+from gradcost.cli.options import (
+    batch_option,
+    complete_strategy,
+    dtype_option,
+    json_option,
+    outputs_option,
+    wrt_option,
+)
+from gradcost.cli.output import check_writable, write_whole
 from gradcost.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
     from gradcost.execution.trace import Trace, Traced
-    from gradcost.numerics import Array
 
-SHOWN_NUMBERS = 24  # of a larger array, its ends
-Pair = tuple["Traced | None", "Traced | None"]
+HALF = 36  # characters of a line of numbers in a terminal, where two runs stand side by side
 
 
 @click.command()
@@ -37,104 +43,127 @@ Pair = tuple["Traced | None", "Traced | None"]
 @outputs_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random parameters and data.")
 @click.option("--digits", type=click.IntRange(1, 17), default=4, show_default=True, help="Significant digits.")
+@click.option("--equations", is_flag=True, help="Leave the numbers out.")
+@click.option("--html", metavar="FILE", help="Write it as a page.")
+@click.option("--markdown", metavar="FILE|-", help="Write it for a paper or a pull request; - prints it alone.")
+@json_option
 def trace(
     spec: str,
     strategies: tuple[str, ...],
-    batch: int | None,
-    dtype: str | None,
-    wrt: str | None,
-    outputs: str | None,
     seed: int,
     digits: int,
+    equations: bool,
+    html: str | None,
+    markdown: str | None,
+    json: str | None,
+    **given: Any,
 ) -> None:
     """Run the network in SPEC step by step: equations, shapes and the real numbers.
 
     \b
     gradcost trace configs/two_layer.yaml
     gradcost trace net.yaml --strategy forward_factored --strategy reverse --digits 6
-    gradcost trace net.yaml --strategy forward_jvp
+    gradcost trace net.yaml --equations --html trace.html
 
     Steps that both strategies take stand side by side; [n] is the number of multiplies.
     """
-    from rich.console import Console
-    from rich.text import Text
-
-    from gradcost.execution.trace import BOTH_DIRECTIONS, disagreement
+    from gradcost.execution.trace import BOTH_DIRECTIONS
     from gradcost.execution.trace import trace as run
+    from gradcost.export.trace_text import trace_html, trace_markdown
+    from gradcost.strategies import named
 
-    names = strategies or BOTH_DIRECTIONS
+    names = [named(name) for name in strategies] or BOTH_DIRECTIONS
     if len(names) > 2 or len(set(names)) < len(names):
         raise UsageError("trace shows one strategy, or two different ones side by side")
-    traces = run(spec, names, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs, seed=seed)
-    console = Console(highlight=False, markup=False)
-    console.print(Text("Given", style="bold"))
-    for symbol, values in _given(traces).items():
-        console.print(Text(f"{symbol} =", style="bold"), _shape(values.shape), soft_wrap=True)
-        console.print(_numbers(values, digits), soft_wrap=True)
-    console.print()
-    console.print(_table(traces, digits))
-    if len(traces) == 2:
-        console.print(Text(f"The gradients differ by {disagreement(traces):.1e} at most.", style="bold"))
+    if markdown == json == "-":
+        raise UsageError("only one of --json and --markdown can go to stdout; name a file for the other")
+    targets = {"--html": html, "--markdown": markdown, "--json": json}
+    for option, target in targets.items():
+        if target is not None and (target != "-" or option == "--html"):
+            check_writable(target, option)
+    traces = run(spec, names, seed=seed, **given)
+    make = {
+        "--html": lambda: trace_html(traces, digits=digits, equations=equations),
+        "--markdown": lambda: trace_markdown(traces, digits=digits, equations=equations),
+        "--json": lambda: _json(traces, values=not equations),
+    }
+    for option, target in targets.items():
+        if target == "-":
+            click.echo(make[option](), nl=False)
+        elif target is not None:
+            write_whole(target, make[option](), option)
+    if "-" not in targets.values():
+        _print(traces, digits, equations)
 
 
-def _given(traces: Sequence[Trace]) -> dict[str, Array]:
-    return {symbol: values for each in traces for symbol, values in each.given.items()}
+def _json(traces: Sequence[Trace], *, values: bool) -> str:
+    """Return ``traces``, each as ``Trace.to_dict`` has it, and by how much the gradients of two differ at most."""
+    from gradcost.cli.render import render_json
+    from gradcost.execution.trace import disagreement
+    from gradcost.report.plain import finite
+
+    differ = finite(disagreement(traces)) if len(traces) == 2 else None
+    return render_json({"traces": [each.to_dict(values=values) for each in traces], "gradients_differ_by": differ})
 
 
-def _table(traces: Sequence[Trace], digits: int) -> object:
+def _print(traces: Sequence[Trace], digits: int, equations: bool) -> None:
+    """Print what is given, the steps, and how far the gradients agree; into a file or pipe, as wide as it is."""
+    from rich.text import Text
+
+    from gradcost.cli.render import console
+    from gradcost.export.trace_text import WHOLE, given, numbers_text, shape_text, verdict
+
+    to = console()
+    width = HALF if to.is_terminal else WHOLE
+    to.print(Text("Given", style="bold"))
+    for symbol, values in given(traces).items():
+        to.print(Text(f"{symbol} =", style="bold"), shape_text(values), soft_wrap=True)
+        if not equations:
+            to.print(numbers_text(values, digits, width), soft_wrap=True)
+    to.print()
+    table = _table(traces, None if equations else digits, width)
+    if to.is_terminal:
+        table.expand = len(traces) == 2
+    else:
+        to.width = to.measure(table, options=to.options.update(width=WHOLE)).maximum
+    to.print(table)
+    if verdict(traces):
+        to.print(Text(verdict(traces), style="bold"))
+
+
+def _table(traces: Sequence[Trace], digits: int | None, width: int) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=len(traces) == 2, show_lines=False)
-    for each in traces:
-        again = f", pass 1 of {each.passes:,}" if each.passes > 1 else ""
-        table.add_column(f"{each.strategy}{again}", ratio=1, footer="")
+    from gradcost.execution.trace import facing
+    from gradcost.export.trace_text import heads, totals
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for head in heads(traces):
+        table.add_column(head, ratio=1)
     layer = None
-    for pair in _aligned(traces):
-        here = next(step.layer for step in pair if step is not None)
+    for steps in facing(traces):
+        here = next(step.layer for step in steps if step is not None)
         if here != layer:
             table.add_section()
         layer = here
-        table.add_row(*(_cell(step, digits) for step in pair[: len(traces)]))
+        table.add_row(*(_cell(step, digits, width) for step in steps))
     table.add_section()
-    table.add_row(*(f"{each.multiplies:,} multiplies in all" for each in traces), style="bold")
+    table.add_row(*totals(traces), style="bold")
     return table
 
 
-def _aligned(traces: Sequence[Trace]) -> Iterator[Pair]:
-    """Yield steps side by side: those that both take together, the others beside an empty cell."""
-    left, right = traces[0].steps, traces[1].steps if len(traces) == 2 else ()
-    ours, theirs = ([(step.phase, step.equation) for step in steps] for steps in (left, right))
-    for tag, a, b, c, d in SequenceMatcher(a=ours, b=theirs, autojunk=False).get_opcodes():
-        if tag == "equal":
-            yield from zip(left[a:b], right[c:d], strict=True)
-        else:
-            yield from ((step, None) for step in left[a:b])
-            yield from ((None, step) for step in right[c:d])
-
-
-def _cell(step: Traced | None, digits: int) -> Text:
+def _cell(step: Traced | None, digits: int | None, width: int) -> Text:
     from rich.text import Text
+
+    from gradcost.export.trace_text import numbers_text, size_text
 
     if step is None:
         return Text()
-    count = f" [{step.multiplies:,}]" if step.multiplies else ""
     return Text.assemble(
         (f"{step.layer}, {step.phase}", "dim"),
         "\n",
         (step.equation, "bold"),
-        (f"  {_shape(step.shape)}{count}\n", "cyan"),
-        _numbers(step.values, digits),
+        (f"  {size_text(step)}", "cyan"),
+        "" if digits is None else f"\n{numbers_text(step.values, digits, width)}",
     )
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
-
-
-def _numbers(values: Array, digits: int) -> str:
-    """Write an array, of a large one its ends."""
-    from gradcost.numerics import np
-
-    with np.printoptions(precision=digits, suppress=True, threshold=SHOWN_NUMBERS, edgeitems=2, linewidth=36):
-        return np.array2string(values, formatter={"float_kind": lambda value: f"{value:.{digits}g}"})

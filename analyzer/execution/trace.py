@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gradcost.numerics import Array, np
 from gradcost.schedule.equations import equation
 from gradcost.schedule.predict import predict
 from gradcost.schedule.program import Arrays, Step
-from gradcost.strategies import STRATEGIES, Options, chosen
+from gradcost.strategies import STRATEGIES, Options, chosen, named
 from gradcost.units import Shape, format_count
 
 BOTH_DIRECTIONS = ("forward_jacobian", "reverse")
@@ -43,12 +44,23 @@ class Traced:
     values: Array
     multiplies: int
 
+    def to_dict(self, *, values: bool = True) -> dict[str, Any]:
+        """Return it as plain data (see ``Trace.to_dict``)."""
+        return {
+            "layer": self.layer,
+            "phase": self.phase,
+            "equation": self.equation,
+            "multiplies": self.multiplies,
+            **_array(self.values, values=values),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """One strategy's run.
 
     Attributes:
+        network: its name.
         strategy: which.
         given: what it starts from, parameters and data, by symbol.
         steps: in order; of several passes or turns of a loop, the first.
@@ -57,6 +69,7 @@ class Trace:
         multiplies: of the whole run.
     """
 
+    network: str
     strategy: str
     given: Mapping[str, Array]
     steps: tuple[Traced, ...]
@@ -64,10 +77,33 @@ class Trace:
     gradients: Mapping[str, Array]
     multiplies: int
 
+    def to_dict(self, *, values: bool = True) -> dict[str, Any]:
+        """Return it as plain data.
+
+        An array is ``{"shape": [...], "values": [[...]]}``: nested lists, null where a number is not finite; the whole
+        of ``values`` is null where they are left out. ``steps`` is a list of such, each with ``layer``, ``phase``,
+        ``equation`` and ``multiplies`` besides; ``given`` and ``gradients`` have one for each symbol; ``network``,
+        ``strategy``, ``passes`` and ``multiplies`` are as here.
+        """
+        return {
+            "network": self.network,
+            "strategy": self.strategy,
+            "passes": self.passes,
+            "multiplies": self.multiplies,
+            "given": {symbol: _array(each, values=values) for symbol, each in self.given.items()},
+            "steps": [step.to_dict(values=values) for step in self.steps],
+            "gradients": {symbol: _array(each, values=values) for symbol, each in self.gradients.items()},
+        }
+
+
+def _array(array: Array, *, values: bool) -> dict[str, Any]:
+    shown = np.where(np.isfinite(array), array.astype(object), None) if values else None
+    return {"shape": list(array.shape), "values": None if shown is None else shown.tolist()}
+
 
 def trace(
     source: str | Path | Mapping[str, Any] | Graph,
-    strategies: Sequence[str] = BOTH_DIRECTIONS,
+    strategies: str | Sequence[str] = BOTH_DIRECTIONS,
     *,
     batch: int | None = None,
     dtype: str | None = None,
@@ -79,7 +115,7 @@ def trace(
 
     Args:
         source: a YAML file, a dict of the same form, or a network from ``load``.
-        strategies: names.
+        strategies: one name, or several in the order of the traces.
         batch: see ``load``.
         dtype: see ``load``.
         wrt: see ``load``.
@@ -93,7 +129,8 @@ def trace(
     graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
     chosen(graph, strategies)
     data = Data(graph, seed) if graph.parameters <= MOST_ELEMENTS else None
-    return [_trace(graph, name, data) for name in strategies]
+    names = [strategies] if isinstance(strategies, str) else strategies
+    return [_trace(graph, named(name), data) for name in names]
 
 
 def _trace(graph: Graph, name: str, data: Data | None) -> Trace:
@@ -117,6 +154,7 @@ def _trace(graph: Graph, name: str, data: Data | None) -> Trace:
     given = {b.name: data.of(b) for b in segment.program.initial if b.key and b.key[0] != "one"}
     gradients = run_plain(plan, data, watch=watch)
     return Trace(
+        graph.name,
         name,
         {symbol: values for symbol, values in given.items() if values is not None},
         tuple(seen[step] for step in segment.program.steps if step in seen),
@@ -140,6 +178,21 @@ def _traced(step: Step, text: str, arrays: Arrays) -> Traced:
 
 def _symbol(graph: Graph, key: tuple[int, str]) -> str:
     return graph.nodes[key[0]].parameter_symbol(key[1])
+
+
+def facing(traces: Sequence[Trace]) -> Iterator[tuple[Traced | None, ...]]:
+    """Yield the steps of one run, or of two side by side: those that both take together, the others beside None."""
+    if len(traces) == 1:
+        yield from ((step,) for step in traces[0].steps)
+        return
+    left, right = (each.steps for each in traces)
+    ours, theirs = ([(step.phase, step.equation) for step in steps] for steps in (left, right))
+    for tag, a, b, c, d in SequenceMatcher(a=ours, b=theirs, autojunk=False).get_opcodes():
+        if tag == "equal":
+            yield from zip(left[a:b], right[c:d], strict=True)
+        else:
+            yield from ((step, None) for step in left[a:b])
+            yield from ((None, step) for step in right[c:d])
 
 
 def disagreement(traces: Sequence[Trace]) -> float:

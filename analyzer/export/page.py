@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 from gradcost.export.colours import look, style_sheet
 from gradcost.export.figures import GrowthFigure, MemoryFigure, memory_figure
 from gradcost.export.layout import group, lay_out
+from gradcost.export.template import filled, part
 from gradcost.formula import explain
 from gradcost.report.analyze import Analysis
 from gradcost.report.figures import Figure
@@ -52,8 +52,6 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
         "costs": {name: _costs(analysis.predictions[name]) for name in report.strategies},
     }
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    folder = files("gradcost.export") / "page"
-    page, style, script = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     wrong = "".join(f'<p class="wrong">Wrong: {escape(str(each))}</p>' for each in report.mismatches)
     notes = "".join(f"<p>{escape(note)}</p>" for note in (not_run(report.all), *report.notes) if note)
     values = {
@@ -66,17 +64,11 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
         "baseline": escape(report.comparison.baseline),
         "version": escape(report.gradcost_version),
         "colours": style_sheet(),
-        "style": style,
-        "script": script,
+        "style": part("page.css"),
+        "script": part("page.js"),
         "data": text,
     }
-    return _filled(page, values)
-
-
-def _filled(page: str, values: dict[str, str]) -> str:
-    """Put each value in the place of its ``{{name}}``, in one pass, so that no value is searched for others."""
-    head, *rest = page.split("{{")
-    return head + "".join(values[name] + tail for name, _, tail in (part.partition("}}") for part in rest))
+    return filled("page.html", values)
 
 
 def _strategies(report: Report) -> str:

@@ -100,7 +100,7 @@
     const cursor = node("line", { class: "cursor", y1: top, y2: high - bottom });
     svg.append(cursor);
     box.replaceChildren(svg);
-    $("memory-key").replaceChildren(...[...used].map((group) => {
+    $("memory-key").replaceChildren(...Object.keys(data.groups).filter((group) => used.has(group)).map((group) => {
       const item = node("li"), swatch = node("span", { class: "swatch" });
       swatch.style.background = `var(--k-${group})`;
       item.append(swatch, data.groups[group]);
