@@ -97,8 +97,11 @@ class Trace:
 
 
 def _array(array: Array, *, values: bool) -> dict[str, Any]:
-    shown = np.where(np.isfinite(array), array.astype(object), None) if values else None
-    return {"shape": list(array.shape), "values": None if shown is None else shown.tolist()}
+    if not values:
+        return {"shape": list(array.shape), "values": None}
+    shown = array.astype(object)
+    shown[~np.isfinite(array)] = None
+    return {"shape": list(array.shape), "values": shown.tolist()}
 
 
 def trace(
