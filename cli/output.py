@@ -67,6 +67,8 @@ def write_whole(target: str, content: str | bytes, option: str = "--json") -> No
     Raises:
         UsageError: it cannot be written; nothing has changed.
     """
+    import tempfile
+
     path = _path(target, option)
     data = content.encode() if isinstance(content, str) else content
     try:
