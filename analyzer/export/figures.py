@@ -171,7 +171,7 @@ def growth_axes(source: str | Path | Mapping[str, Any], analysis: Analysis) -> l
     found = []
     depths = set(_depths(tree["layers"], "layers"))
     for path in sorted(paths(source), key=lambda path: path != "batch" and path not in depths):
-        values = BATCHES
+        values: tuple[int, ...] = BATCHES
         if path != "batch":
             here = value_at(tree, path)
             values = tuple(dict.fromkeys(max(int(here * 2.0**power), 1) for power in DOUBLINGS))
