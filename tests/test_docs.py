@@ -10,7 +10,7 @@ import pytest
 
 import gradcost
 from gradcost.layers import LAYER_TYPES
-from gradcost.strategies import STRATEGIES
+from gradcost.strategies import OPTIONS, STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -40,11 +40,17 @@ def test_the_guides_layers_are_right_in_every_strategy(
     assert report.strategies["reverse"].predicted.multiplies > 0
 
 
-def test_the_guides_strategy_is_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(STRATEGIES, "backpropagation", code("STRATEGY"))
-    report = gradcost.analyze(ROOT / "configs" / "residual_mlp.yaml", measure=True)
+def test_the_guides_strategy_is_an_estimate_with_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = code("STRATEGY")
+    monkeypatch.setitem(STRATEGIES, strategy.name, strategy)
+    monkeypatch.setitem(OPTIONS, "percent", strategy.options[0])
+    report = gradcost.analyze(ROOT / "configs" / "residual_mlp.yaml", measure=True, percent=50)
     assert not report.mismatches
-    assert report.strategies["backpropagation"].predicted == report.strategies["reverse"].predicted
+    measured = report.strategies[strategy.name].measured
+    assert measured is not None
+    assert measured.gradient_max_relative_error == pytest.approx(0.5)
+    with pytest.raises(gradcost.UsageError, match="percent must be at least 0"):
+        gradcost.analyze("two_layer", percent=-1, measure=False)
 
 
 @pytest.mark.parametrize(

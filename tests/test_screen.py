@@ -162,7 +162,7 @@ def test_the_verdict_is_true_of_the_network() -> None:
     for spec in (LSTM, SHARED, BRANCHES):
         report = gradcost.analyze(spec, measure=False)
         assert "n_l x n_j" not in report.verdict
-    checkpointed = {"strategies": ("reverse", "reverse_checkpointed"), "measure": False}
+    checkpointed: dict[str, Any] = {"strategies": ("reverse", "reverse_checkpointed"), "measure": False}
     nothing_again = gradcost.analyze("two_layer", **checkpointed)
     assert "tie" in nothing_again.verdict
     assert "second time" not in nothing_again.verdict

@@ -285,7 +285,8 @@ def test_the_batch_that_fits_is_the_largest(memory: int) -> None:
 
         def peak(batch: int, name: str = found.strategy) -> int:
             report = gradcost.analyze(SPEC, batch=batch, strategies=[name], budget=memory, measure=False)
-            return report.strategies[name].predicted.peak_bytes
+            peak: int = report.strategies[name].predicted.peak_bytes
+            return peak
 
         assert found.batch == 0 or peak(found.batch) == found.peak_bytes <= memory
         assert found.next_bytes == peak(found.batch + 1) > memory

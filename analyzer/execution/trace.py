@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -97,8 +98,14 @@ class Trace:
 
 
 def _array(array: Array, *, values: bool) -> dict[str, Any]:
-    shown = np.where(np.isfinite(array), array.astype(object), None) if values else None
-    return {"shape": list(array.shape), "values": None if shown is None else shown.tolist()}
+    return {"shape": list(array.shape), "values": _finite(array.tolist()) if values else None}
+
+
+def _finite(values: Any) -> Any:
+    """Return nested lists with None for numbers that JSON cannot hold."""
+    if isinstance(values, list):
+        return [_finite(each) for each in values]
+    return values if math.isfinite(values) else None
 
 
 def trace(

@@ -22,7 +22,7 @@ SHOWN_STEPS = 480  # of a longer schedule, it is divided into as many parts, and
 SHOWN_ARRAYS = 64  # those that hold the most bytes for the most steps; the others are drawn as one
 SHOWN_AXES = 6
 GROWTH_STEPS = 400_000  # schedule steps that may be predicted for growth plots that nobody asked for by name
-BATCHES = (1, 4, 16, 64, 256, 1024)
+BATCHES: tuple[int, ...] = (1, 4, 16, 64, 256, 1024)
 WIDTHS = ("batch", ".units", ".filters", ".head_units")  # other sizes may be depths, which lengthen a schedule
 DOUBLINGS = range(-3, 4)  # of other sizes, from an eighth to eight times what they are
 
@@ -171,7 +171,7 @@ def growth_axes(source: str | Path | Mapping[str, Any], analysis: Analysis) -> l
     found = []
     depths = set(_depths(tree["layers"], "layers"))
     for path in sorted(paths(source), key=lambda path: path != "batch" and path not in depths):
-        values = BATCHES
+        values: tuple[int, ...] = BATCHES
         if path != "batch":
             here = value_at(tree, path)
             values = tuple(dict.fromkeys(max(int(here * 2.0**power), 1) for power in DOUBLINGS))
