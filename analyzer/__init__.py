@@ -6,12 +6,14 @@ form, measures the same figures on a real numpy run, and returns both as a ``Rep
 Every name is imported when it is asked for (PEP 562): ``import gradcost`` loads neither numpy nor rich.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from gradcost.version import __version__
 
+TYPE_CHECKING = False  # as typing has it, which takes longer to import than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from gradcost.errors import BudgetError, GradcostError, SpecError, UncountedOperationError, UsageError
     from gradcost.execution.trace import trace
     from gradcost.export.page import to_html
@@ -83,6 +85,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name from where it is defined."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{_HOME[name]}"), _OTHERWISE.get(name, name))
     globals()[name] = value
     return value

@@ -13,7 +13,7 @@ from gradcost.cli.codes import INTERRUPTED, OK, OVER_BUDGET, USAGE
 from gradcost.cli.compare import compare, diff
 from gradcost.cli.crossover import crossover
 from gradcost.cli.imports import import_model
-from gradcost.cli.interrupts import watch_interrupts
+from gradcost.cli.interrupts import ignore_interrupts, watch_interrupts
 from gradcost.cli.memory import fit, memory
 from gradcost.cli.options import complete_config, json_option
 from gradcost.cli.sweep import sweep
@@ -108,13 +108,15 @@ for command in (analyze, compare, crossover, diff, fit, import_model, memory, sw
 
 def main(args: list[str] | None = None, prog_name: str = "gradcost") -> NoReturn:
     """Run the command line and leave with its exit code; no traceback for anything that a user can cause."""
-    watch_interrupts()
     try:
+        watch_interrupts()
         code = _run(args, prog_name)
         sys.stdout.flush()
+        ignore_interrupts()
     except BrokenPipeError:
         code = _reader_left()
     except KeyboardInterrupt:
+        ignore_interrupts()
         click.echo("gradcost: interrupted", err=True)
         code = INTERRUPTED
     sys.exit(code)

@@ -163,7 +163,7 @@ def test_a_wrong_figure_exits_1(net: str) -> None:
         "from gradcost.graph.rule import Rule; from gradcost.formula import Cost\n"
         "from gradcost.layers.dense import Dense\n"
         "Dense.primal.__dict__['rule'] = Rule(('x', 'W', 'b'), Cost(macs='B*S*n*m + 1', additions='B*S*n*m'))\n"
-        "from gradcost.cli import main; import sys; main(sys.argv[1:])"
+        "from gradcost.cli.main import main; import sys; main(sys.argv[1:])"
     )
     done = subprocess.run([sys.executable, "-c", code, "analyze", net], capture_output=True, text=True)
     assert done.returncode == 1

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 import gradcost
 from gradcost.cli.main import commands
-from gradcost.importing.axes import Atom, UnsupportedError, fresh
+from gradcost.importing.axes import Atom, UnsupportedError, Value, fresh
 from gradcost.importing.draft import Draft
+from gradcost.importing.recipes import products
 from gradcost.importing.spec_text import spec_of, text_of
+from gradcost.importing.weights import Weight
 from gradcost.spec.located import parse_yaml
 
 
@@ -110,6 +112,42 @@ def test_repeated_runs_become_blocks_of_the_same_network(blocks: int) -> None:
         assert len(text.splitlines()) == 15
 
 
+def runs(count: int) -> tuple[Draft, list[Value]]:
+    """A chain of runs that can be folded, and what the first layer of each makes."""
+    draft = Draft("net", "float64", Atom(2, batch=True))
+    value, inner = draft.input("x", [2, 4]), []
+    for number in range(count):
+        inner.append(products.dense(draft, f"layers_{number}_up", value, Weight((4, 4), number), units=4))
+        value = draft.over_last(f"layers_{number}_norm", "rmsnorm", inner[-1])
+    return draft, [*inner, value]
+
+
+def same_network(draft: Draft) -> str:
+    """Return a draft's YAML, once it has been seen to be the network of its dict."""
+    text = text_of(draft, "mse")
+    folded, plain = gradcost.load(parse_dict(text)), gradcost.load(spec_of(draft, "mse"))
+    ours, theirs = ([(type(node.layer), node.sources, node.shared) for node in each.nodes] for each in (folded, plain))
+    assert ours == theirs
+    return text
+
+
+def test_a_run_that_is_read_from_outside_is_no_block() -> None:
+    draft, values = runs(4)
+    draft.end(values[-1])
+    assert "repeat: 4" in same_network(draft)
+    draft, values = runs(4)
+    draft.end(draft.join("sum", "add", [values[-1], values[2]]))
+    assert "repeat: 2" in same_network(draft), "the first two; the third has a reader further down"
+
+
+def test_a_layer_whose_parameters_others_share_is_in_no_block() -> None:
+    draft, values = runs(4)
+    draft.end(products.dense(draft, "again", values[-1], Weight((4, 4), 2), units=4))
+    text = same_network(draft)
+    assert "repeat: 2" in text
+    assert "share: layers_2_up" in text
+
+
 def parse_dict(text: str) -> dict[str, Any]:
     import yaml
 
@@ -130,6 +168,23 @@ def test_tied_weights_are_shared_and_counted_once() -> None:
     assert [layer.get("share") for layer in spec_of(draft)["layers"]] == [None, "first", None]
     assert gradcost.load(spec_of(draft)).parameters == 24
     assert len(draft.notes) == 1, "a spec cannot share a half of a layer's parameters, and says so"
+
+
+def test_parameters_are_kept_frozen_and_shared_as_they_are() -> None:
+    draft = Draft("net", "float32", Atom(1, batch=True))
+    x = draft.input("x", [1, 3])
+    frozen, other = (Weight((3, 3), key, trainable=False) for key in ("frozen", "other"))
+    one = products.dense(draft, "one", x, frozen, units=3)
+    two = products.dense(draft, "two", one, frozen, units=3)
+    three = products.dense(draft, "three", two, other, Weight((3,), "free", trainable=False), units=3)
+    draft.end(products.dense(draft, "four", three, Weight((3, 3), "trained"), units=3))
+    layers = spec_of(draft)["layers"]
+    assert [layer.get("trainable", True) for layer in layers] == [False, False, False, True]
+    assert [layer.get("share") for layer in layers] == [None, "one", None, None]
+    with pytest.raises(UnsupportedError, match="some of its parameters are frozen"):
+        products.dense(draft, "five", x, frozen, Weight((3,), "bias"), units=3)
+    with pytest.raises(UnsupportedError, match="its weights are computed"):
+        products.dense(draft, "six", x, one, units=3)
 
 
 # ---- ONNX ----

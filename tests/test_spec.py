@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator
 import gradcost
 from gradcost.cli.main import commands
 from gradcost.configs import names, read
-from gradcost.errors import SpecError
+from gradcost.errors import SpecError, guess
 from gradcost.graph import build_graph
 from gradcost.grids import Axis, sweep
 from gradcost.grids.grid import at
@@ -300,6 +300,17 @@ def test_a_source_is_the_plain_mapping_that_its_yaml_is(name: str) -> None:
     assert dict(read_source(name)) == yaml.safe_load(read(name))
 
 
+def test_a_source_still_knows_where_everything_stands(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text(HEAD + "  - {type: dense, units: 0}\n")
+    source = read_source(path)
+    path.unlink()
+    for read_again in (gradcost.load, gradcost.analyze):
+        with pytest.raises(SpecError, match=re.escape(f"{path}:3:26: units must be")):
+            read_again(source)
+    assert read_source(source) is source
+
+
 def test_what_looks_like_another_type_stays_the_text_that_it_is(tmp_path: Path) -> None:
     path = tmp_path / "date.yaml"
     path.write_text("name: 2024-01-01\n" + NET)
@@ -407,6 +418,11 @@ def test_our_own_names_in_another_spelling_are_understood() -> None:
     for table, own in ((foreign.LAYERS, LAYER_TYPES), (foreign.LOSSES, LOSSES), (foreign.DTYPES, ITEM_BYTES)):
         silent = [name for name in own if not foreign.written(name.upper(), table)]
         assert silent in ([], ["activation"])  # which names none of its kinds
+
+
+def test_a_name_is_close_whatever_its_case() -> None:
+    assert guess("ReLU", ["relu", "gelu"]) == guess("rellu", ["RELU", "gelu"]).lower() == "; did you mean 'relu'?"
+    assert guess("zzz", ["relu"]) == ""
 
 
 def test_losses_and_dtypes_are_declared_once() -> None:

@@ -88,6 +88,16 @@ class Measurement:
     changed_entries: int
     loss: float | None
 
+    @property
+    def figures(self) -> dict[str, int | float]:
+        """The figures of the whole, by key."""
+        return {
+            **self.counts.as_dict(),
+            "peak_bytes": self.peak_bytes,
+            "tracemalloc_peak_bytes": self.tracemalloc_peak_bytes,
+            "seconds": self.seconds,
+        }
+
 
 def run_plain(
     plan: Plan, data: Data, progress: Callable[[], None] | None = None, *, watch: Watch | None = None

@@ -98,6 +98,7 @@ class Trace:
 
 
 def _array(array: Array, *, values: bool) -> dict[str, Any]:
+<<<<<<< HEAD
     return {"shape": list(array.shape), "values": _finite(array.tolist()) if values else None}
 
 
@@ -106,6 +107,13 @@ def _finite(values: Any) -> Any:
     if isinstance(values, list):
         return [_finite(each) for each in values]
     return values if math.isfinite(values) else None
+=======
+    if not values:
+        return {"shape": list(array.shape), "values": None}
+    shown = array.astype(object)
+    shown[~np.isfinite(array)] = None
+    return {"shape": list(array.shape), "values": shown.tolist()}
+>>>>>>> origin/main
 
 
 def trace(

@@ -12,8 +12,9 @@ from gradcost.errors import UsageError
 from gradcost.importing.axes import Atom, UnsupportedError, Value
 from gradcost.importing.draft import Draft
 from gradcost.importing.imported import Imported, check_loss, finished
-from gradcost.importing.onnx_operations import HANDLERS, Causal, Gelu, Initial
-from gradcost.importing.options import short
+from gradcost.importing.onnx_operations import HANDLERS
+from gradcost.importing.onnx_patterns import Causal, Gelu
+from gradcost.importing.weights import Weight
 from gradcost.numerics import Array, np
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Reader:
         self.node: Any = None
         self.attributes: dict[str, Any] = {}
         for each in self.graph.initializer:
-            self.found[each.name] = Initial(tuple(each.dims), each.name, each)
+            self.found[each.name] = Weight(tuple(each.dims), each.name, tensor=each)
         inputs = [each for each in self.graph.input if each.name not in self.found]
         if not inputs or not sizes_of.get(inputs[0].name):
             raise UsageError(f"{str(path)!r} has no input that is a tensor with a batch axis")
@@ -163,7 +164,7 @@ class Reader:
     def _keeps(self, inputs: Sequence[Any]) -> bool:
         """Whether it only moves a parameter, which stays one."""
         first = inputs[0] if inputs else None
-        large = isinstance(first, Initial) and math.prod(first.shape) > 1 and first.tensor.data_type in (1, 10, 11, 16)
+        large = isinstance(first, Weight) and math.prod(first.shape) > 1 and first.tensor.data_type in (1, 10, 11, 16)
         return large and self.node.op_type in (
             "Transpose",
             "Identity",
@@ -193,7 +194,7 @@ class Reader:
 
     def constant(self, each: Any) -> Array:
         """Return a constant. Raises ``UnsupportedError`` for what is computed, or too large to be one."""
-        if isinstance(each, Initial):
+        if isinstance(each, Weight):
             if math.prod(each.shape) > MOST_CONSTANT:
                 raise UnsupportedError(f"it computes with a parameter of shape {list(each.shape)}")
             try:
@@ -203,6 +204,13 @@ class Reader:
         if isinstance(each, Value | Gelu | Causal):
             raise UnsupportedError("a size or a factor is computed from the data")
         return np.asarray(each)
+
+    def scalar(self, each: Any) -> float | None:
+        """Return a constant of one element; None for a tensor."""
+        if isinstance(each, Value | Gelu | Causal) or (isinstance(each, Weight) and math.prod(each.shape) != 1):
+            return None
+        found = self.constant(each)
+        return float(found.reshape(())) if found.size == 1 else None
 
     def integers(self, each: Any) -> list[int]:
         """Return a constant list of whole numbers."""
@@ -234,12 +242,12 @@ class Reader:
             if isinstance(each, Value):
                 kind = self.kinds.get(name, self.onnx.TensorProto.FLOAT)
                 types[name] = helper.make_tensor_type_proto(kind, each.sizes)
-            elif isinstance(each, Initial) and math.prod(each.shape) > MOST_CONSTANT:
+            elif isinstance(each, Weight) and math.prod(each.shape) > MOST_CONSTANT:
                 types[name] = helper.make_tensor_type_proto(each.tensor.data_type, each.shape)
             else:
                 tensor = self.onnx.numpy_helper.from_array(np.ascontiguousarray(self.constant(each)), name)
                 types[name], data[name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims), tensor
-                if isinstance(each, Initial):
+                if isinstance(each, Weight):
                     types[name] = helper.make_tensor_type_proto(each.tensor.data_type, each.shape)
         try:
             found = self.onnx.shape_inference.infer_node_outputs(
@@ -253,15 +261,8 @@ class Reader:
             raise UnsupportedError("its shape cannot be inferred")
         return sizes
 
-    def own(self, layer: str, **parameters: Any) -> None:
-        """Note the parameters of the layer just added, by their names there."""
-        given = {name: each for name, each in parameters.items() if each is not None}
-        if not all(isinstance(each, Initial) for each in given.values()):
-            raise UnsupportedError("its weights are computed")
-        self.draft.own(layer, {name: each.key for name, each in given.items()})
-
-    def pads(self, rank: int) -> Any:
-        """Return padding as a spec has it: one number, one for each axis, or a word."""
+    def pads(self) -> Any:
+        """Return padding for each axis, a number for all, or a word."""
         auto = self.attributes.get("auto_pad", b"NOTSET").decode()
         if auto in ("VALID", "NOTSET") and "pads" not in self.attributes:
             return 0
@@ -270,9 +271,10 @@ class Reader:
         if auto == "SAME_LOWER":
             raise UnsupportedError("it pads in front first (SAME_LOWER)")
         pads = list(self.attributes["pads"])
+        rank = len(pads) // 2
         if pads[:rank] != pads[rank:]:
             raise UnsupportedError(f"it pads its two ends differently: {pads}")
-        return short(pads[:rank])
+        return pads[:rank]
 
 
 def _first_line(problem: Exception) -> str:

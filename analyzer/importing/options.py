@@ -6,8 +6,8 @@ from typing import Any
 
 
 def short(sizes: Any) -> Any:
-    """Return one number for sizes that are all the same."""
-    if isinstance(sizes, int):
+    """Return one number for sizes that are all the same; a number or a word is short already."""
+    if isinstance(sizes, int | str):
         return sizes
     listed = [int(size) for size in sizes]
     return listed[0] if len(set(listed)) == 1 else listed

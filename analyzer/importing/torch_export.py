@@ -9,7 +9,8 @@ from gradcost.errors import UsageError
 from gradcost.importing.axes import Atom, UnsupportedError, Value
 from gradcost.importing.draft import Draft
 from gradcost.importing.imported import Imported, check_loss, finished
-from gradcost.importing.torch_operations import HANDLERS, Parameter, getitem
+from gradcost.importing.torch_operations import HANDLERS, getitem
+from gradcost.importing.weights import Weight
 from gradcost.units import ITEM_BYTES
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Reader:
         if node.name in parameters:
             tensor = self.program.state_dict[parameters[node.name]]
             key = (tensor.data_ptr(), tuple(tensor.shape)) if tensor.numel() else node.name
-            self.found[node] = Parameter(tensor, key, tensor.requires_grad)
+            self.found[node] = Weight(tuple(tensor.shape), key, tensor.requires_grad)
         elif node.name in buffers:
             name = buffers[node.name]
             constants = self.program.constants
@@ -99,12 +100,12 @@ class Reader:
         inputs = [self.found.get(each, None) for each in node.all_input_nodes]
         if any(each is None for each in inputs):
             return  # it reads what could not be read, which has been named
-        if not any(isinstance(each, Value | Parameter | tuple | list) for each in inputs):
+        if not any(isinstance(each, Value | Weight | tuple | list) for each in inputs):
             with self.torch.no_grad():
                 self.found[node] = node.target(*args, **kwargs)
             return
         name = str(node.target).removeprefix("aten.")
-        handler = HANDLERS.get(name) or HANDLERS.get(name.partition(".")[0])
+        handler = HANDLERS.get(name) or HANDLERS.get(self.operation)
         if node.target.__class__.__name__ == "builtin_function_or_method":
             handler = getitem
         try:
@@ -117,6 +118,12 @@ class Reader:
             self.problems.append(
                 f"{name} at {self.path or self.draft.name}: arguments that are not expected, {problem}"
             )
+
+    @property
+    def operation(self) -> str:
+        """The operation's own name: ``relu`` for ``aten.relu_.default``, which writes over what it reads."""
+        name = str(self.node.target).removeprefix("aten.").partition(".")[0]
+        return name.removesuffix("_")
 
     @property
     def path(self) -> str:
@@ -144,14 +151,3 @@ class Reader:
     def sizes(self) -> list[int]:
         """The shape of what the operation makes."""
         return [int(size) for size in self.node.meta["val"].shape]
-
-    def own(self, layer: str, **parameters: Parameter | None) -> None:
-        """Note the parameters of the layer just added, by their names there."""
-        given = {name: each for name, each in parameters.items() if each is not None}
-        for each in given.values():
-            if not isinstance(each, Parameter):
-                raise UnsupportedError("its weights are computed, or no parameters")
-        trainable = {each.trainable for each in given.values()}
-        if len(trainable) > 1:
-            raise UnsupportedError("some of its parameters are frozen and others are not")
-        self.draft.own(layer, {name: each.key for name, each in given.items()}, trainable != {False})

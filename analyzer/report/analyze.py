@@ -283,19 +283,12 @@ def _measure(
         mismatches.extend(compare_figures(name, item.prediction, found[name]))
     graded = {name: found[name] for name in found if name != PRIMAL.name}
     judged = judge(graph, {name: work[name].plan for name in graded}, graded, data)
-    measured = {}
-    for name, m in found.items():
-        measured[name] = Measured(
-            {
-                **m.counts.as_dict(),
-                "peak_bytes": m.peak_bytes,
-                "tracemalloc_peak_bytes": m.tracemalloc_peak_bytes,
-                "seconds": m.seconds,
-                "gradient_max_relative_error": judged.errors.get(name),
-            }
-        )
+    measured = {
+        name: Measured({**each.figures, "gradient_max_relative_error": judged.errors.get(name)})
+        for name, each in found.items()
+    }
     for name, variance in judged.variances.items():
-        work[name].plan.note += "; {:.4g} times measured over {} runs".format(*variance)
+        work[name].plan.note += "; {:,.4g} times measured over {} runs".format(*variance)
     return measured, [*mismatches, *judged.mismatches], judged.warnings
 
 
@@ -310,7 +303,7 @@ def _strategy_report(name: str, work: Mapping[str, _Work], measured: Measured | 
         exact=item.strategy.exact,
         carries=item.strategy.carries,
         skipped=item.skipped,
-        predicted=Predicted({**prediction.counts.as_dict(), "peak_bytes": prediction.peak_bytes}),
+        predicted=Predicted(prediction.figures),
         measured=measured,
         peak_at=Place(*prediction.peak_at),
         schedule=item.plan.schedule,

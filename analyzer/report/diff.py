@@ -67,9 +67,11 @@ def read_report(path: str | Path) -> Saved:
 def saved(report: Mapping[str, Any]) -> Saved:
     """Return what ``diff`` takes from a report's JSON form. Raises ``KeyError`` or ``TypeError`` for what is none."""
     figures = {
-        name: {figure.key: strategy["predicted"][figure.key] for figure in GATES}
+        name: {figure.key: strategy["predicted"][figure.key] for figure in GATES if figure.key in strategy["predicted"]}
         for name, strategy in report["strategies"].items()
     }
+    if not all("flops" in each for each in figures.values()):
+        raise KeyError("flops")
     if not all(isinstance(value, int) for each in figures.values() for value in each.values()):
         raise TypeError("a predicted figure is no whole number")
     network, target = report["network"], report.get("target", {})
@@ -102,6 +104,8 @@ def diff(old: Saved, new: Saved, threshold: float = 0.0) -> list[Change]:
             changes.append(Change(name, "flops", *flops))
             continue
         for figure in GATES:
+            if figure.key not in before or figure.key not in after:
+                continue  # a figure that one of the versions does not have
             change = Change(name, figure.key, before[figure.key], after[figure.key])
             if change.old != change.new and abs(change.growth) > threshold:
                 changes.append(change)

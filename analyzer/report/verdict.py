@@ -11,12 +11,6 @@ from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio
 
 TIE = 1.05  # two figures this close are a tie
 BASELINE = "reverse"
-CARRIED = {
-    "forward_jacobian": "numbers of da[l]/dW[1..l]",
-    "forward_factored": "numbers of da[l]/dz[1..l] or da[l]/dW[1..l]",
-    "forward_jvp": "numbers of tangents",
-    "reverse": "of delta",
-}
 
 
 def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> str | None:
@@ -113,7 +107,7 @@ def _reason(strategies: Mapping[str, StrategyReport], recommended: str, rival_na
         again, all_of_it = strategies[name].phase("recompute").multiplies, strategies[name].predicted.multiplies
         if again:
             return f". {name} runs {100 * exact_ratio(again, all_of_it):.3g} % of its multiplies for a second time"
-    because = STRATEGIES[rival_name].because if rival_name in STRATEGIES else None
+    because = STRATEGIES[rival_name].because
     if because is not None:
         return f", because {because}"
     if not {recommended, rival_name} <= set(facing.strategies) or not facing.rows:
@@ -121,8 +115,9 @@ def _reason(strategies: Mapping[str, StrategyReport], recommended: str, rival_na
     own, others = facing.strategies.index(recommended), facing.strategies.index(rival_name)
     widest = max(facing.rows, key=lambda row: max(side.carried for side in row.sides))
     here, there = widest.sides[own].carried, widest.sides[others].carried
-    what, less = (CARRIED.get(name, "numbers of derivatives") for name in (rival_name, recommended))
-    return f". At `{widest.name}` it carries {format_short(there)} {what}, {recommended} {format_short(here)} {less}"
+    what, less = (STRATEGIES[name].carried for name in (rival_name, recommended))
+    beside = f"{recommended} {format_short(here)} {less.removeprefix('numbers ')}"
+    return f". At `{widest.name}` it carries {format_short(there)} {what}, {beside}"
 
 
 def _break_even(target: Target) -> str:

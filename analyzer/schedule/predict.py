@@ -48,6 +48,11 @@ class Prediction:
     rows: dict[tuple[str, str], PredictedRow]
     steps: int
 
+    @property
+    def figures(self) -> dict[str, int]:
+        """The figures of the whole, by key."""
+        return {**self.counts.as_dict(), "peak_bytes": self.peak_bytes}
+
 
 def predict(plan: Plan) -> Prediction:
     """Walk a plan once: counts by closed forms, peak by liveness. Exact Python integers throughout."""

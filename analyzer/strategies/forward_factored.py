@@ -119,4 +119,9 @@ def _contract(
     emitter.do(node, "contraction", ContractEach(), (cotangent, Part(*columns)), makes=delta, dims=dims)
 
 
-STRATEGY = Strategy("forward_factored", "da[l]/dz[j]; the factor a[j-1] waits", plan)
+STRATEGY = Strategy(
+    "forward_factored",
+    "da[l]/dz[j]; the factor a[j-1] waits",
+    plan,
+    carried="numbers of da[l]/dz[1..l] or da[l]/dW[1..l]",
+)

@@ -82,5 +82,6 @@ STRATEGY = Strategy(
     plan,
     exact=False,
     options=(CHUNK,),
+    carried="numbers of tangents",
     expects=projected,
 )

@@ -45,4 +45,5 @@ STRATEGY = Strategy(
     plan,
     jacobians=True,
     aliases=("rtrl",),
+    carried="numbers of da[l]/dW[1..l]",
 )

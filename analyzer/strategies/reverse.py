@@ -30,4 +30,5 @@ STRATEGY = Strategy(
     plan,
     jacobians=True,
     aliases=("backprop", "jacrev", "bptt"),
+    carried="numbers of delta",
 )
