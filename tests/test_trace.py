@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -222,13 +223,15 @@ def test_a_pipe_is_never_wrapped() -> None:
     assert any(line.startswith("[[[") and number in line for line in lines), "one line has all sixteen numbers"
 
 
-def test_a_terminal_is_filled_and_no_wider(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(
-        "gradcost.cli.render.console", lambda: Console(force_terminal=True, width=90, color_system=None)
-    )
+@pytest.mark.parametrize("width", [90, 200])
+def test_a_terminal_is_filled_and_no_wider(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = partial(Console, force_terminal=True, width=width, color_system=None)
+    monkeypatch.setattr("gradcost.cli.render.console", terminal)
     commands.main(["trace", str(CONFIGS / "two_layer.yaml")], standalone_mode=False)
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) == 90
+    assert max(map(len, lines)) == width
     assert any(line.count("z[1] = W[1] a[0] + b[1]  1x4 [12]") == 2 for line in lines)
 
 

@@ -22,7 +22,7 @@ SHOWN_STEPS = 480  # of a longer schedule, it is divided into as many parts, and
 SHOWN_ARRAYS = 64  # those that hold the most bytes for the most steps; the others are drawn as one
 SHOWN_AXES = 6
 GROWTH_STEPS = 400_000  # schedule steps that may be predicted for growth plots that nobody asked for by name
-BATCHES = (1, 4, 16, 64, 256, 1024)
+BATCHES: tuple[int, ...] = (1, 4, 16, 64, 256, 1024)
 WIDTHS = ("batch", ".units", ".filters", ".head_units")  # other sizes may be depths, which lengthen a schedule
 DOUBLINGS = range(-3, 4)  # of other sizes, from an eighth to eight times what they are
 
