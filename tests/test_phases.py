@@ -47,13 +47,8 @@ def test_what_is_declared_is_emitted() -> None:
     layers.insert(1, {"type": "dropout"})
     layers[-1]["name"] = "out"
     spec = {"input": {"shape": [4]}, "layers": layers, "loss": "mse"}
-<<<<<<< HEAD
-    asked: list[dict[str, Any]] = [{}, {"outputs": "out"}, {"outputs": "out", "wrt": "inputs"}]
-    found = {name for each in asked for name in names_in(gradcost.load(spec, **each))}
-=======
     asked = [(None, None), ("out", None), ("out", "inputs")]
     found = {name for outputs, wrt in asked for name in names_in(gradcost.load(spec, outputs=outputs, wrt=wrt))}
->>>>>>> origin/main
     assert found == set(PHASES) | set(KINDS) - FALLBACK
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -98,22 +97,11 @@ class Trace:
 
 
 def _array(array: Array, *, values: bool) -> dict[str, Any]:
-<<<<<<< HEAD
-    return {"shape": list(array.shape), "values": _finite(array.tolist()) if values else None}
-
-
-def _finite(values: Any) -> Any:
-    """Return nested lists with None for numbers that JSON cannot hold."""
-    if isinstance(values, list):
-        return [_finite(each) for each in values]
-    return values if math.isfinite(values) else None
-=======
     if not values:
         return {"shape": list(array.shape), "values": None}
     shown = array.astype(object)
     shown[~np.isfinite(array)] = None
     return {"shape": list(array.shape), "values": shown.tolist()}
->>>>>>> origin/main
 
 
 def trace(
