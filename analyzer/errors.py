@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from itertools import islice
 
 
@@ -51,6 +50,7 @@ def guess(name: str, allowed: Iterable[str]) -> str:
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'? (allowed: ...)"``, a tail for messages about unknown names."""
+
     names = sorted(islice(allowed, 5000))
     shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
     return guess(name, names) + (f" (allowed: {shown})" if names else "")
