@@ -43,6 +43,8 @@ class UncountedOperationError(GradcostError):
 
 def guess(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"``, or nothing where no name is close."""
+    from difflib import get_close_matches
+
     spelled = {each.lower(): each for each in allowed}
     close = get_close_matches(name.lower(), spelled, n=1)
     return f"; did you mean {spelled[close[0]]!r}?" if close else ""
@@ -50,7 +52,6 @@ def guess(name: str, allowed: Iterable[str]) -> str:
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'? (allowed: ...)"``, a tail for messages about unknown names."""
-
     names = sorted(islice(allowed, 5000))
     shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
     return guess(name, names) + (f" (allowed: {shown})" if names else "")
