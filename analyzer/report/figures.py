@@ -20,9 +20,8 @@ class Figure:
         label: the head of its column.
         show: how a table writes it.
         about: what it is, in a sentence.
-        predicted: whether closed forms state it.
+        predicted: whether closed forms state it; then ``diff`` fails where it grows.
         measured: whether a run shows it.
-        gates: whether ``diff`` fails where it grows, and plots show how it grows.
         whole: whether it is a whole number, of which there may be any size.
         drop: where its column stands in the order in which a narrow table drops columns, the largest first; 0: never;
             None: the table of strategies has none.
@@ -36,7 +35,6 @@ class Figure:
     about: str
     predicted: bool = True
     measured: bool = True
-    gates: bool = True
     whole: bool = True
     drop: int | None = None
     factor: int | None = None
@@ -62,7 +60,6 @@ FIGURES = (
         format_seconds,
         "wall time on plain numpy arrays",
         predicted=False,
-        gates=False,
         whole=False,
         drop=4,
     ),
@@ -73,7 +70,6 @@ FIGURES = (
         "the largest difference from another exact strategy's gradients, as a share of the tensor's largest entry; "
         "none where no other was measured, or a gradient is not finite",
         predicted=False,
-        gates=False,
         whole=False,
         drop=6,
         optional=True,
@@ -84,14 +80,12 @@ FIGURES = (
         format_bytes,
         "what Python's allocator saw at the peak, interpreter objects included",
         predicted=False,
-        gates=False,
         drop=7,
     ),
 )
 BY_KEY: Mapping[str, Figure] = {figure.key: figure for figure in FIGURES}
 PREDICTED = tuple(figure for figure in FIGURES if figure.predicted)
 MEASURED = tuple(figure for figure in FIGURES if figure.measured)
-GATES = tuple(figure for figure in PREDICTED if figure.gates)
 COUNTS = tuple(BY_KEY[key] for key in (*CATEGORIES, "flops"))
 RANKING = tuple(BY_KEY[key] for key in ("multiplies", "peak_bytes"))  # what strategies are ranked by
 

@@ -121,5 +121,5 @@ STRATEGY = Strategy(
     "forward_factored",
     "da[l]/dz[j]; the factor a[j-1] waits",
     plan,
-    carried="numbers of da[l]/dz[1..l] or da[l]/dW[1..l]",
+    carried="da[l]/dz[1..l] or da[l]/dW[1..l]",
 )

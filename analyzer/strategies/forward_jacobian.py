@@ -36,5 +36,5 @@ STRATEGY = Strategy(
     plan,
     jacobians=True,
     aliases=("rtrl",),
-    carried="numbers of da[l]/dW[1..l]",
+    carried="da[l]/dW[1..l]",
 )

@@ -28,5 +28,5 @@ STRATEGY = Strategy(
     plan,
     jacobians=True,
     aliases=("backprop", "jacrev", "bptt"),
-    carried="numbers of delta",
+    carried="delta",
 )
