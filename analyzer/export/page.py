@@ -16,7 +16,7 @@ from gradcost.export.layout import group, lay_out
 from gradcost.export.template import filled, part
 from gradcost.formula import explain
 from gradcost.report.analyze import Analysis
-from gradcost.report.figures import Figure
+from gradcost.report.figures import RANKING, Figure
 from gradcost.report.model import PRIMAL, Report, StrategyReport
 from gradcost.report.tables import SHOWN, not_run, state
 from gradcost.schedule.phases import GROUPS, KINDS, PHASES
@@ -48,6 +48,7 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
         "recommended": report.comparison.recommended,
         "memory": [_memory(memory_figure(name, analysis.timeline(name))) for name in report.strategies],
         "growth": [_growth(figure) for figure in growth],
+        "growing": [[shown.key, shown.heading, shown.binary] for shown in RANKING],
         "graph": _graph(report, analysis.predictions),
         "costs": {name: _costs(analysis.predictions[name]) for name in report.strategies},
     }
@@ -140,8 +141,10 @@ def _growth(figure: GrowthFigure) -> dict[str, Any]:
         "curves": [
             {
                 "strategy": curve.strategy,
-                "multiplies": [[math.log10(max(each, 1)), format_short(each)] for each in curve.multiplies],
-                "peak_bytes": [[math.log10(max(each, 1)), format_bytes(each)] for each in curve.peak_bytes],
+                **{
+                    shown.key: [[math.log10(max(each, 1)), shown.show(each)] for each in curve.figures[shown.key]]
+                    for shown in RANKING
+                },
             }
             for curve in figure.curves
         ],

@@ -27,6 +27,7 @@ class Figure:
             None: the table of strategies has none.
         factor: the same for the column of its factor of the baseline; None: there is none.
         optional: whether a run may leave it out.
+        title: what a plot of it is called; empty: its label.
     """
 
     key: str
@@ -39,6 +40,17 @@ class Figure:
     drop: int | None = None
     factor: int | None = None
     optional: bool = False
+    title: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Its title, as it stands above a plot."""
+        return (self.title or self.label).capitalize()
+
+    @property
+    def binary(self) -> bool:
+        """Whether it is a number of bytes, which an axis marks at powers of two."""
+        return self.show is format_bytes
 
 
 def _error(value: float) -> str:
@@ -53,7 +65,15 @@ FIGURES = (
     Figure("special", "special", format_short, "exp, log, tanh, sqrt, erf and the like"),
     Figure("comparisons", "comparisons", format_short, "comparisons, maxima, minima and absolute values"),
     Figure("flops", "flops", format_short, "all operations, MACs counted once"),
-    Figure("peak_bytes", "peak", format_bytes, "the largest total of live arrays, in bytes", drop=0, factor=0),
+    Figure(
+        "peak_bytes",
+        "peak",
+        format_bytes,
+        "the largest total of live arrays, in bytes",
+        drop=0,
+        factor=0,
+        title="peak memory",
+    ),
     Figure(
         "seconds",
         "time",
@@ -87,7 +107,9 @@ BY_KEY: Mapping[str, Figure] = {figure.key: figure for figure in FIGURES}
 PREDICTED = tuple(figure for figure in FIGURES if figure.predicted)
 MEASURED = tuple(figure for figure in FIGURES if figure.measured)
 COUNTS = tuple(BY_KEY[key] for key in (*CATEGORIES, "flops"))
-RANKING = tuple(BY_KEY[key] for key in ("multiplies", "peak_bytes"))  # what strategies are ranked by
+RANKING = tuple(
+    BY_KEY[key] for key in ("multiplies", "peak_bytes")
+)  # what strategies are ranked by, and plots show the growth of
 
 
 class Figures(Mapping[str, Any]):
