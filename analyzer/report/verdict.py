@@ -116,8 +116,8 @@ def _reason(strategies: Mapping[str, StrategyReport], recommended: str, rival_na
     widest = max(facing.rows, key=lambda row: max(side.carried for side in row.sides))
     here, there = widest.sides[own].carried, widest.sides[others].carried
     what, less = (STRATEGIES[name].carried for name in (rival_name, recommended))
-    beside = f"{recommended} {format_short(here)} {less.removeprefix('numbers ')}"
-    return f". At `{widest.name}` it carries {format_short(there)} {what}, {beside}"
+    beside = f"{recommended} {format_short(here)} of {less}"
+    return f". At `{widest.name}` it carries {format_short(there)} numbers of {what}, {beside}"
 
 
 def _break_even(target: Target) -> str:
