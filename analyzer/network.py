@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcost.graph import Graph, build_graph
-from gradcost.layers import LAYER_TYPES, LOSSES, Variable
+from gradcost.layers import LAYER_TYPES, LOSSES, VARIABLES
 from gradcost.spec import read_spec
 
 
@@ -18,6 +18,7 @@ def load(
     dtype: str | None = None,
     wrt: str | None = None,
     outputs: str | None = None,
+    across_batch: bool | None = None,
 ) -> Graph:
     """Build a network, with what is given in its place.
 
@@ -27,15 +28,17 @@ def load(
         batch: instead of the spec's.
         dtype: instead of the spec's.
         wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.
-        outputs: what is differentiated: ``loss``, or the name of a layer, for the Jacobian of its output.
+        outputs: what is differentiated: ``loss``, or the name of a layer, for the Jacobian of its output, one for each
+            sample.
+        across_batch: True asks for the one Jacobian of the whole batch instead.
 
     Raises:
         SpecError: the spec cannot be used; the message names the place and the mend.
         UsageError: what ``wrt`` or ``outputs`` names is not there.
     """
-    given = {"batch": batch, "dtype": dtype, "wrt": wrt, "outputs": outputs}
+    given = {"batch": batch, "dtype": dtype, "wrt": wrt, "outputs": outputs, "across_batch": across_batch}
     if isinstance(source, Graph) and all(value is None for value in given.values()):
         return source
     spec = source.spec if isinstance(source, Graph) else read_spec(source)
-    changed = spec.overridden(batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
-    return build_graph(changed, LAYER_TYPES, LOSSES, Variable)
+    changed = spec.overridden(batch=batch, dtype=dtype, wrt=wrt, outputs=outputs, across_batch=across_batch)
+    return build_graph(changed, LAYER_TYPES, LOSSES, VARIABLES)

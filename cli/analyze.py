@@ -9,6 +9,7 @@ import click
 from gradcost.cli.codes import OK, WRONG
 from gradcost.cli.exports import Exports, export_options, write
 from gradcost.cli.options import (
+    across_option,
     batch_option,
     budget_option,
     dtype_option,
@@ -33,6 +34,7 @@ from gradcost.errors import BudgetError
 @budget_option
 @wrt_option
 @outputs_option
+@across_option
 @options_of_strategies
 @export_options
 @click.option("--layers", is_flag=True, help="Show every layer.")

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from gradcost.cli.options import (
+    across_option,
+    batch_option,
     budget_option,
     json_option,
     options_of_strategies,
@@ -34,6 +36,8 @@ _STATES = {
 @click.option("--by", type=click.Choice(["multiplies", "peak_bytes"]), default="multiplies", show_default=True)
 @wrt_option
 @outputs_option
+@across_option
+@batch_option
 @strategy_option
 @options_of_strategies
 @click.option("--measure/--no-measure", default=True, help="Confirm each flip by runs on both sides of it.")
@@ -45,6 +49,8 @@ def crossover(
     by: str,
     wrt: str | None,
     outputs: str | None,
+    across_batch: bool | None,
+    batch: int | None,
     strategies: tuple[str, ...],
     measure: bool,
     budget: int | None,
@@ -63,12 +69,15 @@ def crossover(
     from gradcost.cli.progress import Progress
     from gradcost.grids import crossover as run
     from gradcost.grids import parse_axis, paths
+    from gradcost.grids.grid import at
     from gradcost.grids.run import Settings
     from gradcost.report.figures import BY_KEY
     from gradcost.spec import read_source
 
-    settings = Settings(strategies or None, measure, budget, wrt, outputs, told(given))
-    source = read_source(spec)
+    settings = Settings(strategies or None, measure, budget, wrt, outputs, across_batch, told(given))
+    source: Any = read_source(spec)
+    if batch is not None:
+        source = at(source, {"batch": batch})
     axes = [parse_axis(text if "=" in text else f"{text}=1:1024:x2") for text in along or paths(source)]
     show = BY_KEY[by].show
     flips = []

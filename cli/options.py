@@ -82,6 +82,12 @@ wrt_option = click.option("--wrt", metavar="params|inputs|NAME", help="What is d
 outputs_option = click.option(
     "--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output."
 )
+across_option = click.option(
+    "--across-batch/--per-sample",
+    "across_batch",
+    default=None,
+    help="One Jacobian of the whole batch, or (the default) one for each sample.",
+)
 json_option = click.option("--json", metavar="FILE|-", help="Write it as JSON; - prints it alone on stdout.")
 budget_option = click.option(
     "--budget", type=Size(), help="Memory for a measured run, e.g. 8GiB. Default: half of what is available."

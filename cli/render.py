@@ -45,7 +45,7 @@ def render(analysis: Analysis, *, layers: bool = False, tensors: bool = False, e
     to, report = console(), analysis.report
     say(to, _title(report), "bold")
     if not report.target.usual:
-        say(to, str(report.target), "bold")
+        say(to, report.target.of(report.network.batch), "bold")
     to.print()
     say(to, f"Verdict: {report.verdict}", "green" if not report.mismatches else "red")
     to.print()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradcost.cli.options import (
+    across_option,
     budget_option,
     options_of_strategies,
     outputs_option,
@@ -34,6 +35,7 @@ SMALL = 256  # predictions that are made sooner than a process pool starts
 @options_of_strategies
 @wrt_option
 @outputs_option
+@across_option
 @click.option("--jsonl", "jsonl", metavar="FILE", help="Write each row as it is done, one JSON object a line.")
 @click.option("--resume", is_flag=True, help="Keep the rows that are in the --jsonl file, and add those missing.")
 @click.option("--csv", "csv_to", metavar="FILE", help="Write a line for each row and strategy.")
@@ -48,6 +50,7 @@ def sweep(
     budget: int | None,
     wrt: str | None,
     outputs: str | None,
+    across_batch: bool | None,
     jsonl: str | None,
     resume: bool,
     csv_to: str | None,
@@ -80,7 +83,7 @@ def sweep(
         raise UsageError("--set names a place twice; give all its values at once")
     if resume and jsonl is None:
         raise UsageError("--resume needs the --jsonl file that it is to go on with")
-    settings = Settings(strategies or None, measure, budget, wrt, outputs, told(options))
+    settings = Settings(strategies or None, measure, budget, wrt, outputs, across_batch, told(options))
     tree = read_tree(spec)
     check_output(csv_to, "--csv")
     total = size(axes)

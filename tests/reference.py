@@ -152,6 +152,7 @@ FORWARD: dict[str, Callable[..., Any]] = {
         xs[0] / anp.sqrt(anp.mean(xs[0] ** 2, axis=-1, keepdims=True) + node.op.eps) * p["gamma"]
     ),
     "Variable": lambda node, xs, p, c: p["X"],
+    "SampleVariable": lambda node, xs, p, c: p["X"],
     "Reshape": _reshape,
     "Identity": _reshape,
     "Conv2d": _conv2d,

@@ -44,11 +44,17 @@ def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
             key: np.asarray(jacobian(lambda value, key=key: function({**start, key: value}))(values))
             for key, values in start.items()
         }
+    if network.per_sample:
+        for key, values in expected.items():
+            if values.ndim > len(network.trained[key]) + 1 + len(network.output.shape):  # by each sample's own input
+                expected[key] = np.stack(
+                    [np.take(values[b], b, axis=len(network.output.shape)) for b in range(len(values))]
+                )
     top = max(np.abs(values).max() for values in expected.values())
     assert np.isfinite(top)
     assert applying(network) == ["reverse", "forward_jacobian", "forward_jvp", "optimal"]
     for name in applying(network):
-        for chunk in chunks if name == "forward_jvp" else (1,):
+        for chunk in (*chunks, None) if name in ("forward_jvp", "reverse") else (None,):
             plan = STRATEGIES[name].plan(network, Options(chunk=chunk))
             prediction, measurement = predict(plan), measure(plan, data)
             wrong = list(compare_figures(name, prediction, measurement))
@@ -60,12 +66,12 @@ def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
                 np.testing.assert_allclose(found, values, rtol=1e-7, atol=1e-9 * (1 + top), err_msg=f"{name} {key}")
 
 
-@given(networks(), st.sampled_from(["params", "inputs"]), st.integers(1, 9), st.data())
-def test_random_networks(spec: dict[str, Any], wrt: str, chunk: int, data: st.DataObject) -> None:
+@given(networks(), st.sampled_from(["params", "inputs"]), st.integers(1, 9), st.booleans(), st.data())
+def test_random_networks(spec: dict[str, Any], wrt: str, chunk: int, across: bool, data: st.DataObject) -> None:
     names = [entry.name for entry in gradcost.load(spec).spec.layers]
     outputs = data.draw(st.sampled_from(names))
     try:
-        network = gradcost.load(spec, dtype="float64", wrt=wrt, outputs=outputs)
+        network = gradcost.load(spec, dtype="float64", wrt=wrt, outputs=outputs, across_batch=across)
     except gradcost.GradcostError:
         assume(False)  # nothing trainable stands above that layer
     assume(0 < network.rows * network.trained_parameters < 3000)
@@ -90,17 +96,83 @@ def test_every_layer(kind: str, shape: list[int], options: dict[str, Any], wrt: 
         {"name": "out", "type": "dense", "units": 2, "activation": "sigmoid"},
     ]
     spec = {"batch": 2, "input": {"shape": shape}, "layers": layers}
-    prove(gradcost.load(spec, wrt=wrt, outputs="out"), (1000,))
+    for across in (False, True):
+        prove(gradcost.load(spec, wrt=wrt, outputs="out", across_batch=across), (1, 3))
 
 
 @pytest.mark.parametrize("wrt", ["params", "hidden", "norm", "inputs", "input"])
 @pytest.mark.parametrize("outputs", ["out", "norm"])
 def test_what_is_differentiated_by(wrt: str, outputs: str) -> None:
     network = gradcost.load(SPEC, wrt=wrt, outputs=outputs)
-    sizes = {"hidden": 16, "norm": 8, "inputs": 6, "input": 6, "params": 16 + 8 + (10 if outputs == "out" else 0)}
+    sizes = {"hidden": 16, "norm": 8, "inputs": 3, "input": 3, "params": 16 + 8 + (10 if outputs == "out" else 0)}
     assert network.trained_parameters == sizes[wrt]
-    assert network.rows == (4 if outputs == "out" else 8)
+    assert network.rows == (2 if outputs == "out" else 4)
     prove(network, (1, 5))
+    whole = gradcost.load(SPEC, wrt=wrt, outputs=outputs, across_batch=True)
+    assert whole.rows == 2 * network.rows
+    assert whole.trained_parameters == sizes[wrt] * (2 if wrt in ("inputs", "input") else 1)
+    prove(whole, (1, 5))
+
+
+def multiplies(spec: Any, **options: Any) -> dict[str, int]:
+    report = gradcost.analyze(spec, measure=False, **options)
+    return {name: strategy.predicted.multiplies for name, strategy in report.strategies.items()}
+
+
+@pytest.mark.parametrize("wrt", ["inputs", "params"])
+@pytest.mark.parametrize("across", [False, True])
+def test_a_batch_of_jacobians_is_as_many_of_one(wrt: str, across: bool) -> None:
+    """PINN-like: 3 inputs, 1 output, 1,000 samples: 1,000 times one, not a million."""
+    body = [{"type": "dense", "units": 64, "activation": "tanh"}] * 4
+    spec = {"input": {"shape": [3]}, "layers": [*body, {"name": "u", "type": "dense", "units": 1}]}
+    one = multiplies(spec, outputs="u", wrt=wrt)
+    batch = multiplies({**spec, "batch": 1000}, outputs="u", wrt=wrt, across_batch=across)
+    for name in ("reverse", "forward_jvp"):
+        assert (batch[name] == 1000 * one[name]) is not (across and (name == "reverse" or wrt == "inputs"))
+
+
+def test_the_ntk_of_a_small_mlp() -> None:
+    """vmap(jacrev) by parameters: each sample's rows are pulled through that sample alone."""
+    layers = [{"type": "dense", "units": 128, "activation": "relu"}, {"name": "out", "type": "dense", "units": 10}]
+    spec = {"batch": 16, "input": {"shape": [64]}, "layers": layers}
+    found = gradcost.analyze(spec, outputs="out", measure=False).strategies["reverse"].predicted
+    primal = 16 * (64 * 128 + 128 * 10)
+    rows = 16 * 10 * (128 * 10 + 128 * 10 + 64 * 128)
+    assert found.macs == primal + rows
+
+
+def test_what_couples_samples_gets_the_jacobian_of_the_batch() -> None:
+    norm = {"type": "batchnorm", "statistics": "batch"}
+    layers = [{"name": "a", "type": "dense", "units": 3}, norm, {"name": "out", "type": "dense", "units": 2}]
+    report = gradcost.analyze({"batch": 4, "input": {"shape": [3]}, "layers": layers}, outputs="out", measure=True)
+    assert not report.mismatches
+    assert not report.target.per_sample
+    assert report.target.rows == 8
+    assert any("couple its samples" in note for note in report.notes)
+    off = gradcost.load({"batch": 4, "input": {"shape": [3]}, "layers": layers}, outputs="out", wrt="out")
+    assert off.per_sample, "nothing that is differentiated by comes through the norm"
+    prove(off, (1,))
+
+
+def test_shared_weights_dropout_and_the_layer_that_owns_them_elsewhere() -> None:
+    inner = {"type": "dense", "units": 3, "activation": "tanh"}
+    layers = [{**inner, "name": "a"}, {"type": "dropout"}, {**inner, "share": "a"}, {"name": "out", **inner}]
+    prove(gradcost.load({"batch": 3, "input": {"shape": [3]}, "layers": layers}, outputs="out"), (1, 2))
+    b = {**inner, "name": "b", "share": "a", "from": "input"}
+    join = {"name": "c", "type": "add", "from": ["a", "b"]}
+    network = gradcost.load({"batch": 2, "input": {"shape": [3]}, "layers": [layers[0], b, join]}, outputs="b")
+    prove(network, (1,))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, None])
+@pytest.mark.parametrize("wrt", ["inputs", "params"])
+def test_chunks_of_rows_and_columns_are_measured_as_predicted(chunk: int | None, wrt: str) -> None:
+    report = gradcost.analyze("bottleneck", outputs="out", wrt=wrt, batch=2, chunk=chunk, measure=True)
+    assert not report.mismatches
+    if wrt == "inputs" and chunk is None:
+        looped = gradcost.analyze("bottleneck", outputs="out", wrt=wrt, batch=2, chunk=1, measure=False)
+        for name in ("reverse", "forward_jvp"):
+            assert report.strategies[name].predicted.peak_bytes > looped.strategies[name].predicted.peak_bytes
 
 
 def test_gradient_of_the_loss_by_inputs_in_every_strategy() -> None:

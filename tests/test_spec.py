@@ -27,7 +27,7 @@ from gradcost.graph import build_graph
 from gradcost.grids import Axis, sweep
 from gradcost.grids.grid import at
 from gradcost.grids.run import read_tree
-from gradcost.layers import LAYER_TYPES, LOSSES, Variable
+from gradcost.layers import LAYER_TYPES, LOSSES, VARIABLES
 from gradcost.spec import foreign, read_spec
 from gradcost.spec.fields import read_mapping
 from gradcost.spec.located import parse_yaml
@@ -431,7 +431,7 @@ def test_losses_and_dtypes_are_declared_once() -> None:
     assert schema["properties"]["loss"]["enum"] == [*LOSSES, "hinge", None]
     assert schema["properties"]["dtype"]["enum"] == list(ITEM_BYTES)
     spec = read_spec({"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}], "loss": "hinge"})
-    assert build_graph(spec, LAYER_TYPES, {**LOSSES, "hinge": LOSSES["mse"]}, Variable).parameters == 4
+    assert build_graph(spec, LAYER_TYPES, {**LOSSES, "hinge": LOSSES["mse"]}, VARIABLES).parameters == 4
     assert "|".join(LOSSES) in CliRunner().invoke(commands, ["import", "--help"]).output
 
 
@@ -510,7 +510,7 @@ def test_a_damaged_spec_is_read_or_refused(seed: int, edits: int) -> None:
         position = rng.randrange(len(text))
         text[position] = rng.choice([*"{}[]:,-&*!|>'\"%@`#?\n \t019ex", ""])
     spec = "".join(text)
-    said = refusal(lambda: build_graph(_network(parse_yaml(spec, "net"), "net"), LAYER_TYPES, LOSSES, Variable))
+    said = refusal(lambda: build_graph(_network(parse_yaml(spec, "net"), "net"), LAYER_TYPES, LOSSES, VARIABLES))
     assert said is None or said.startswith("net")
 
 

@@ -77,7 +77,7 @@ def _parameter_columns(emitter: Emitter, node: Node, name: str, columns: Part) -
     shape, order = node.op.birth_order(name)
     lead = columns.buffer.shape[:-1]
     symbol = f"d{emitter.graph.output.symbol}/d{node.parameter_symbol(name)}"
-    made = emitter.buffer(symbol, (*lead, *node.op.parameters[name]), held=True)
+    made = emitter.buffer(symbol, (*lead, *node.op.gradient_shape(name)), held=True)
     if order == tuple(sorted(order)):
         emitter.view(node, "jacobian", columns, made)
     else:

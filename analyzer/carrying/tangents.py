@@ -4,38 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
 
 from gradcost.carrying.carried import Carried
 from gradcost.carrying.pusher import Pusher
-from gradcost.errors import UsageError
 from gradcost.formula import Dims
 from gradcost.graph import At, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.operations import Zeros
 from gradcost.schedule.program import Buffer, Operation
-from gradcost.schedule.strategy import Option
 
 
-def _at_least_one(value: Any) -> None:
-    if value < 1:
-        raise UsageError(f"chunk must be a whole number of at least 1, not {value!r}")
-
-
-CHUNK = Option(
-    "chunk",
-    int,
-    "Tangents per pass of the JVP strategies. Default: 1; with --outputs, all.",
-    default=lambda graph: graph.trained_parameters if graph.jacobian else 1,
-    check=_at_least_one,
-)
-
-
-def push_tangents(pusher: Pusher, tangents: int, seed_of: Callable[[Node, str], Buffer]) -> Buffer:
+def push_tangents(
+    pusher: Pusher,
+    tangents: int,
+    seed_of: Callable[[Node, str], Buffer],
+    unit: Callable[[Node], Operation] | None = None,
+) -> Buffer:
     """Emit the forward sweep with tangents beside each value; return those of the output, (B, \\*shape, tangents).
 
-    ``seed_of`` gives the tangents of a node's parameter, (tangents, \\*shape).
+    Args:
+        pusher: with no births.
+        tangents: how many are pushed.
+        seed_of: gives the tangents of a node's parameter, (tangents, \\*shape).
+        unit: gives what fills the tangents of an input that is a variable, where these are unit vectors.
     """
     emitter = pusher.emitter
     columns = pusher.nothing.with_birth(pusher.give_birth("v", (tangents,)))
@@ -44,6 +36,11 @@ def push_tangents(pusher: Pusher, tangents: int, seed_of: Callable[[Node, str], 
             continue
         emitter.primal(node)
         if not node.active:
+            continue
+        if unit is not None and not node.sources:
+            seeded = pusher.new_stack(node, columns)
+            emitter.do(node, "seed", unit(node), makes=seeded)
+            pusher.carry(node, Carried(columns, seeded))
             continue
         stack = pusher.push(node).stack
         if stack is None:

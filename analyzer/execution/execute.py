@@ -240,11 +240,24 @@ def _do(step: Step, arrays: Arrays, turn: int, empty: Callable[[Buffer], Any], w
         if made is not None:
             arrays[made] = arrays[step.over[0]] if step.over else empty(made)
         whole = arrays[filled]
-        rule(at, *args, out=whole if step.columns is None else whole[..., slice(*step.columns)])
+        if step.samples:
+            _each(step, arrays, turn, whole)
+        else:
+            rule(at, *args, out=whole if step.columns is None else whole[..., slice(*step.columns)])
     if watch is not None:
         watch(step, arrays)
     for buffer in step.frees:
         del arrays[buffer]
+
+
+def _each(step: Step, arrays: Arrays, turn: int, out: Any) -> None:
+    """Call a rule on each sample by itself: of cotangents (K, B, ..) and values (B, ..) to (B, K, ..)."""
+    for sample in range(step.samples):
+        one = slice(sample, sample + 1)
+        at = At({name: arrays[b][one] if b.batched else arrays[b] for name, b in step.reads.items()})
+        at.turn = turn
+        args = (_operand(arg, arrays)[:, one] for arg in step.args)
+        getattr(step.owner, step.rule)(at, *args, out=out[sample])
 
 
 def _operand(operand: Operand, arrays: Arrays) -> Any:

@@ -39,7 +39,7 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
     """
     report = analysis.report
     network = report.network
-    facts = network.facts if report.target.usual else f"{network.facts}; {report.target}"
+    facts = network.facts if report.target.usual else f"{network.facts}; {report.target.of(network.batch)}"
     data = {
         "strategies": list(report.strategies),
         "looks": {name: [look(name).variable, look(name).mark.path] for name in report.strategies},

@@ -19,7 +19,7 @@ def to_markdown(report: Report) -> str:
     facts = f"{report.network.facts}."
     parts = [
         f"### {escaped(report.network.name)}",
-        facts if report.target.usual else escaped(f"{report.target}; {facts}"),
+        facts if report.target.usual else escaped(f"{report.target.of(report.network.batch)}; {facts}"),
         f"**Verdict:** {escaped(report.verdict)}",
         replace(strategies_table(report, all_rows=True), notes=[]).to_markdown().rstrip(),
         facing_table(report).to_markdown().rstrip(),

@@ -1,6 +1,6 @@
 """The layer graph: primitive operations in topological order, with their shapes and derivative rules."""
 
-from gradcost.graph.build import Builder, LayerType, build_graph
+from gradcost.graph.build import Builder, LayerType, Variables, build_graph
 from gradcost.graph.draws import Draws
 from gradcost.graph.graph import Graph, LayerInfo, Node
 from gradcost.graph.layer import At, Elementwise, Join, Layer, Linear, Loss, Source, View
@@ -21,6 +21,7 @@ __all__ = [
     "Node",
     "Rule",
     "Source",
+    "Variables",
     "View",
     "build_graph",
     "rule",

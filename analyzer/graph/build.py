@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradcost.errors import LayerError, SpecError, UsageError, nearest
 from gradcost.formula import Dims
@@ -34,11 +34,25 @@ class LayerType:
     inputs: tuple[int, int | None] = (1, 1)
 
 
+class Variables(NamedTuple):
+    """What makes the operation that stands for an input which is differentiated by, from its shape and the batch.
+
+    Attributes:
+        of_batch: where derivatives are by the whole batch.
+        of_sample: where each sample has a Jacobian of its own.
+    """
+
+    of_batch: Callable[[Shape, int], Layer]
+    of_sample: Callable[[Shape, int], Layer]
+
+
 class Builder:
     """Adds nodes for one spec layer after the other."""
 
-    def __init__(self, spec: NetworkSpec, variable: Callable[[Shape, int], Layer], inputs: Collection[str]) -> None:
-        """Start with the inputs; those that are differentiated by become operations of the kind ``variable``."""
+    def __init__(self, spec: NetworkSpec, variables: Variables, inputs: Collection[str]) -> None:
+        """Start with the inputs; those that are differentiated by become operations of one of the ``variables``."""
+        per_sample = spec.outputs != "loss" and not spec.across_batch
+        variable = variables.of_sample if per_sample else variables.of_batch
         self.spec = spec
         self.nodes: list[Node] = []
         self.outputs: dict[str, Node] = {}
@@ -154,12 +168,13 @@ def build_graph(
     spec: NetworkSpec,
     types: Mapping[str, LayerType],
     losses: Mapping[str, type[Loss]],
-    variable: Callable[[Shape, int], Layer],
+    variables: Variables,
 ) -> Graph:
     """Build the graph of a spec from the registries of layer types and losses.
 
-    ``variable`` makes what stands for an input that is differentiated by, from its shape and the batch. Where a
-    layer's output is differentiated, what it does not depend on is left out.
+    ``variables`` makes what stands for an input that is differentiated by. Where a layer's output is differentiated,
+    what it does not depend on is left out; where samples are coupled on the way, as by the statistics of a batch, its
+    Jacobian is that of the whole batch.
 
     Raises:
         SpecError: an unknown type, option or loss, or shapes that do not fit.
@@ -168,7 +183,7 @@ def build_graph(
     check_names(spec, types, losses)
     _check_target(spec)
     needed = _needed(spec)
-    builder = Builder(spec, variable, [name for name in spec.inputs if name in needed])
+    builder = Builder(spec, variables, [name for name in spec.inputs if name in needed])
     infos = []
     for number, entry in enumerate(spec.layers, start=1):
         if entry.name not in needed:
@@ -199,6 +214,8 @@ def build_graph(
     )
     if not graph.trained and spec.wrt != "params":
         raise UsageError(f"wrt {spec.wrt!r}: nothing in it is trainable, or {spec.outputs!r} does not depend on it")
+    if graph.per_sample and graph.coupled:
+        return build_graph(replace(spec, across_batch=True), types, losses, variables)
     return graph
 
 

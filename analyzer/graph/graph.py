@@ -105,9 +105,22 @@ class Graph:
         return self.spec.outputs != "loss"
 
     @property
+    def per_sample(self) -> bool:
+        """Whether each sample has a Jacobian of its own."""
+        return self.jacobian and not self.spec.across_batch
+
+    @property
+    def coupled(self) -> bool:
+        """Whether derivatives pass an operation that couples samples, or one that has no batch axis."""
+        through = (node for node in self.nodes if any(self.nodes[source].active for source in node.sources))
+        return any(node.op.couples or not node.batched for node in through)
+
+    @property
     def rows(self) -> int:
-        """How many numbers are differentiated: 1 for a loss, all elements of a batch of outputs for a Jacobian."""
-        return self.batch_of(self.output) * prod(self.output.shape) if self.jacobian else 1
+        """How many numbers are differentiated: 1 for a loss, else an output's elements, of a sample or the batch."""
+        if not self.jacobian:
+            return 1
+        return prod(self.output.shape) * (1 if self.per_sample else self.batch_of(self.output))
 
     def batch_of(self, node: Node) -> int:
         """Return how many samples a node has a value for: those of the batch, or 1 where it has no batch axis."""
@@ -121,7 +134,8 @@ class Graph:
     @cached_property
     def last_use(self) -> Mapping[int, int]:
         """The index of the last node that reads each value; for the output, one past the last node."""
-        last = {source: node.index for node in self.nodes for source in node.sources}
+        last = {node.index: node.index for node in self.nodes}  # of one that nobody reads
+        last |= {source: node.index for node in self.nodes for source in node.sources}
         return {**last, self.output.index: len(self.nodes)}
 
     @property
@@ -136,8 +150,11 @@ class Graph:
 
     @cached_property
     def trained(self) -> Mapping[tuple[int, str], Shape]:
-        """The shape of each parameter that gets a gradient, by node index and name, in topological order."""
-        return {n.key(p): n.op.parameters[p] for n in self.nodes for p in n.own_parameters}
+        """The shape of each parameter that gets a gradient, by node index and name, in topological order.
+
+        Of an input that each sample's Jacobian is by, it is that of one sample.
+        """
+        return {n.key(p): n.op.gradient_shape(p) for n in self.nodes for p in n.own_parameters}
 
     @property
     def trained_parameters(self) -> int:

@@ -128,6 +128,10 @@ class Layer:
         shape = self.parameters[name]
         return shape, tuple(range(len(shape)))
 
+    def gradient_shape(self, name: str) -> Shape:
+        """Return the shape of what a parameter's gradient holds."""
+        return self.parameters[name]
+
     def birth_shape(self, name: str) -> Shape:
         """Return a parameter's shape in the order of its Jacobian's columns."""
         shape, order = self.birth_order(name)

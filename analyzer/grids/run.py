@@ -38,6 +38,7 @@ class Settings:
     budget: int | None = None
     wrt: str | None = None
     outputs: str | None = None
+    across_batch: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

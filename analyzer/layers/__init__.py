@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcost.graph import LayerType, Loss
+from gradcost.graph import LayerType, Loss, Variables
 from gradcost.layers.activations import ACTIVATION
 from gradcost.layers.adaptive_pool import ADAPTIVE_AVG_POOL
 from gradcost.layers.add import ADD
@@ -25,7 +25,7 @@ from gradcost.layers.positional import CLASS_TOKEN, POSITIONAL
 from gradcost.layers.recurrent import GRU, LSTM, RNN
 from gradcost.layers.rmsnorm import RMSNORM
 from gradcost.layers.scale import SCALE
-from gradcost.layers.variable import Variable
+from gradcost.layers.variable import SampleVariable, Variable
 from gradcost.layers.views import FLATTEN, RESHAPE
 from gradcost.plugins import installed
 
@@ -69,4 +69,6 @@ LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (BinaryCrossEntropy, SoftmaxCrossEntropy, MeanSquaredError, NoLoss)
 }
 
-__all__ = ["LAYER_TYPES", "LOSSES", "Variable"]
+VARIABLES = Variables(of_batch=Variable, of_sample=SampleVariable)
+
+__all__ = ["LAYER_TYPES", "LOSSES", "VARIABLES"]

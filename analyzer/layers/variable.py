@@ -51,3 +51,50 @@ class Variable(Source):
         out[...] = 0.0
         for sample in range(out.shape[0]):
             out[sample, ..., sample] = at.one
+
+
+class SampleVariable(Source):
+    """y[b] = X[b], where each sample's derivatives are by its own X[b] alone: the same identity for all of them."""
+
+    makes_batch = True
+    parameter_names = ("X",)
+
+    def __init__(self, shape: Shape, batch: int) -> None:
+        """Take the per-sample shape and the batch."""
+        super().__init__((), shape)
+        self.parameters = {"X": (batch, *shape)}
+
+    def gradient_shape(self, name: str) -> Shape:
+        """Return the shape of a sample."""
+        return self.output
+
+    def birth_axes(self, name: str) -> tuple[int, int]:
+        """Return all axes: each entry sees itself alone."""
+        return 0, len(self.output)
+
+    def birth_order(self, name: str) -> tuple[Shape, tuple[int, ...]]:
+        """Return the order of a sample's entries."""
+        return self.output, tuple(range(len(self.output)))
+
+    def initial(self, name: str, draws: Draws) -> Array:
+        """Draw normal values, as for other inputs."""
+        return draws.normal(self.parameters[name])
+
+    @rule("X")
+    def primal(self, at: At, out: Array) -> None:
+        np.copyto(out, at.X)
+
+    @rule()
+    def vjp_X(self, at: At, g: Array, out: Array) -> None:
+        """Copy the cotangents of one sample."""
+        np.copyto(out, g.reshape(out.shape))
+
+    @rule(additions="B*N*K")
+    def jvp_X(self, at: At, v: Array, out: Array) -> None:
+        """Add the tangents, the same for each sample."""
+        np.add(out, v.transpose(*range(1, len(out.shape) - 1), 0), out=out)
+
+    @rule("one")
+    def birth_X(self, at: At, shape: Shape) -> Array:
+        """Return dy[b]/dX[b] = 1 on the diagonal."""
+        return np.broadcast_to(at.one, shape)

@@ -41,6 +41,10 @@ SECONDS_ALLOWED = 10.0
 SECONDS_PER_STEP = 1e-5  # what a small step costs, counted
 SECONDS_PER_FLOP = 2e-10  # of a large one
 
+COUPLED = (
+    "The statistics of a batch couple its samples, so the Jacobian is that of the whole batch, not one for each sample."
+)
+
 Progress = Callable[[str, int, int], None]
 P = ParamSpec("P")
 
@@ -111,6 +115,7 @@ def study(
     budget: int | str | None = None,
     wrt: str | None = None,
     outputs: str | None = None,
+    across_batch: bool | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     **options: Any,
@@ -127,12 +132,13 @@ def study(
             available now.
         wrt: see ``load``.
         outputs: see ``load``.
+        across_batch: see ``load``.
         seed: of the random parameters and data.
         progress: called with what is being done, and passes done and in all (0 where that is not known).
-        options: of the strategies (``gradcost.strategies.OPTIONS``): ``chunk``, tangents that the JVP strategies push
-            in one pass, by default 1, or all of them for a Jacobian, as jacfwd does; ``checkpoints``, the schedule of
-            ``reverse_checkpointed``: ``sqrt``, ``uniform:K`` or ``binomial:C``, by default the cheapest whose peak fits
-            a budget that is given, else ``sqrt``.
+        options: of the strategies (``gradcost.strategies.OPTIONS``): ``chunk``, how many rows are pulled or columns are
+            pushed at a time, by default all for a Jacobian, as jacrev and jacfwd do, and one tangent for a loss;
+            ``checkpoints``, the schedule of ``reverse_checkpointed``: ``sqrt``, ``uniform:K`` or ``binomial:C``, by
+            default the cheapest whose peak fits a budget that is given, else ``sqrt``.
 
     Returns:
         The analysis; of ``analyze``, its report alone. Where measurement proved something wrong, ``report.mismatches``
@@ -147,7 +153,7 @@ def study(
         budget = parse_bytes(budget)
     if budget is not None and budget < 1:
         raise UsageError(f"budget must be at least one byte, not {budget!r}")
-    graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
+    graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs, across_batch=across_batch)
     names = chosen(graph, strategies)
     asked = Options(budget=budget, **known(options))
     work: dict[str, _Work] = {}
@@ -180,11 +186,16 @@ def study(
         strategies=reports,
         comparison=_compare(reports, recommended),
         facing=table(sides(graph, names, None if strategies is None else names)),
-        notes=(*(f"{WARNING}{each}" for each in warnings), *_notes(graph, reports)),
+        notes=(
+            *(f"{WARNING}{each}" for each in warnings),
+            *((COUPLED,) if graph.jacobian and not graph.per_sample and not across_batch else ()),
+            *_notes(graph, reports),
+        ),
         mismatches=tuple(mismatches),
         settings={
             **{name: options.get(name) for name in OPTIONS},
             "budget": budget,
+            "across_batch": across_batch,
             "measure": measure,
             "seed": seed,
             "python": platform.python_version(),
@@ -231,7 +242,7 @@ def _target(graph: Graph, reports: Mapping[str, StrategyReport]) -> Target:
             for name in ("reverse", "forward_jvp")
         )
         below = -(-pulls * graph.trained_parameters // pushes) if pushes else None
-    return Target(graph.spec.outputs, graph.spec.wrt, False, graph.rows, graph.trained_parameters, below)
+    return Target(graph.spec.outputs, graph.spec.wrt, graph.per_sample, graph.rows, graph.trained_parameters, below)
 
 
 def _budget(budget: int | None, measure: bool | None) -> int | None:

@@ -244,7 +244,7 @@ class Target:
         outputs: ``loss``, or the layer whose output's Jacobian it is.
         wrt: ``params``, ``inputs``, or a name.
         per_sample: whether each sample has a Jacobian of its own.
-        rows: how many numbers are differentiated: 1 for a loss, else all elements of a batch of outputs.
+        rows: how many numbers are differentiated: 1 for a loss, else an output's elements, of a sample or the batch.
         columns: how many numbers they are differentiated by.
         forward_below: jacfwd (``forward_jvp``) takes fewer multiplies than jacrev (``reverse``) with fewer columns
             than this, at the cost that a column has here; None for a loss, or where these two were not compared.
@@ -264,8 +264,11 @@ class Target:
 
     def __str__(self) -> str:
         """Write it as a derivative, with its size."""
-        size = f"{format_count(self.rows)} x {format_count(self.columns)}"
-        return f"d {self.outputs} / d {self.wrt}: {size} numbers"
+        return f"d {self.outputs} / d {self.wrt}: {format_count(self.rows)} x {format_count(self.columns)} numbers"
+
+    def of(self, batch: int) -> str:
+        """Write it for a batch: a Jacobian for each sample, or one for all."""
+        return f"{self} for each of {batch:,} samples" if self.per_sample and batch > 1 else str(self)
 
 
 @dataclass(frozen=True, repr=False)

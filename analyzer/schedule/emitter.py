@@ -34,28 +34,39 @@ class Emitter:
         self._target: Buffer | None = None
         for node in graph.nodes:
             if node.layer is None:
-                self.values[node.index] = self.hold(node.symbol, self.shaped(node), ("input", node.label))
+                self.values[node.index] = self.hold(node.symbol, self.shaped(node), ("input", node.label), batched=True)
                 continue
             for name, shape in node.layer.parameters.items():
-                key = node.key(name)
-                if key not in self._named:
-                    self._named[key] = self.hold(node.parameter_symbol(name), shape, ("parameter", *key))
-                self._named[node.index, name] = self._named[key]
+                owner = node.key(name)
+                if owner not in self._named:
+                    self._named[owner] = self.hold(node.parameter_symbol(name), shape, ("parameter", *owner))
+                self._named[node.index, name] = self._named[owner]
             for name, shape in node.layer.fixed(graph.batch_of(node)).items():
-                held = self.hold(f"{name}[{node.number}]", shape, ("constant", node.index, name))
+                key = ("constant", node.index, name)
+                held = self.hold(f"{name}[{node.number}]", shape, key, batched=name in node.layer.constants)
                 self._named[node.index, name] = held
 
-    def buffer(self, symbol: str, shape: Shape, *, held: bool = False, columns: Columns | None = None) -> Buffer:
+    def buffer(
+        self,
+        symbol: str,
+        shape: Shape,
+        *,
+        held: bool = False,
+        columns: Columns | None = None,
+        batched: bool = False,
+    ) -> Buffer:
         """Return a buffer of the network's dtype, for a step to make."""
-        return Buffer(symbol, shape, self.graph.dtype, held=held, columns=columns)
+        return Buffer(symbol, shape, self.graph.dtype, held=held, columns=columns, batched=batched)
 
     def pulled(self, symbol: str, shape: Shape, cotangents: int = 1, *, held: bool = False) -> Buffer:
         """Return a buffer for cotangents of an array, or the gradients that come of them: (K, \\*shape)."""
-        return Buffer(symbol, (cotangents, *shape), self.graph.dtype, held=held, pulled=True)
+        return Buffer(symbol, (cotangents, *shape), self.graph.dtype, held=held, pulled=True, batched=True)
 
-    def hold(self, symbol: str, shape: Shape, key: tuple[object, ...]) -> Buffer:
+    def hold(self, symbol: str, shape: Shape, key: tuple[object, ...], *, batched: bool = False) -> Buffer:
         """Return a buffer of the network's dtype that is alive throughout."""
-        return self.program.hold(symbol, shape, self.graph.dtype, key)
+        held = self.program.hold(symbol, shape, self.graph.dtype, key)
+        held.batched = batched
+        return held
 
     def one(self) -> Buffer:
         """Return the buffer of a single 1.0, held from the start."""
@@ -76,13 +87,13 @@ class Emitter:
     def primal(self, node: Node, phase: str = "primal") -> None:
         """Emit the node's primal, with what it keeps for its derivative."""
         layer = node.op
-        value = self.buffer(node.symbol, self.shaped(node))
+        value = self.buffer(node.symbol, self.shaped(node), batched=node.batched)
         self.values[node.index] = value
         if isinstance(layer, View):
             self.view(node, phase, self.values[node.sources[0]], value)
             return
         for name, shape in layer.kept(self.graph.batch_of(node)).items():
-            kept = self.buffer(f"{name}[{node.number}]", shape)
+            kept = self.buffer(f"{name}[{node.number}]", shape, batched=node.batched)
             self._named[node.index, name] = kept
             self.program.step(node.label, phase, Room(), makes=kept)
         inputs = (self.values[source] for source in node.sources)
@@ -98,7 +109,8 @@ class Emitter:
         if layer.slope is not None:
             self._named[node.index, "d"] = self._named[node.index, layer.slope]
             return
-        slope = self.buffer(f"d{node.symbol}/d{self.graph.nodes[node.sources[0]].symbol}", self.shaped(node))
+        symbol = f"d{node.symbol}/d{self.graph.nodes[node.sources[0]].symbol}"
+        slope = self.buffer(symbol, self.shaped(node), batched=node.batched)
         self.call(node, "derivative", "derivative", makes=slope)
         self._named[node.index, "d"] = slope
 
@@ -145,6 +157,7 @@ class Emitter:
         names: Mapping[str, str] | None = None,
         over: tuple[Buffer, ...] = (),
         view_of: Buffer | None = None,
+        samples: int = 0,
     ) -> None:
         """Emit one rule of a node's layer.
 
@@ -161,6 +174,7 @@ class Emitter:
             names: the names that those go by.
             over: see ``Step``.
             view_of: see ``Step``.
+            samples: see ``Step``.
         """
         self.program.step(
             node.label,
@@ -177,6 +191,7 @@ class Emitter:
             columns=columns,
             over=over,
             view_of=view_of,
+            samples=samples,
         )
 
     def do(

@@ -47,29 +47,47 @@ class Accumulate(Operation):
         np.add(out, more, out=out)
 
 
-class UnitVector(Operation):
-    """The unit vector of the loop's turn, of all numbers of a batch or in each sample."""
+class _Rows(Operation):
+    """An operation on some rows of a Jacobian: those from ``first`` on, and as many further ones for each turn.
 
-    def __init__(self, samples: int = 1) -> None:
-        """Take the number of samples that have one each."""
-        self.samples = samples
+    Attributes:
+        first: the first row of the first turn.
+        size: how many rows there are in a turn.
+        per_sample: whether each sample has rows of its own.
+    """
 
-    @rule(says="the next unit vector")
+    def __init__(self, first: int, size: int, *, per_sample: bool) -> None:
+        """Take the rows."""
+        self.first, self.size, self.per_sample = first, size, per_sample
+
+    def start(self, at: At) -> int:
+        """Return the first row of the turn."""
+        return self.first + at.turn * self.size
+
+
+class UnitVectors(_Rows):
+    """The unit vectors of some rows, the same in each sample or over the whole batch."""
+
+    @rule(says="the next unit vectors")
     def run(self, at: At, out: Array) -> None:
-        """Fill 1 at the turn, 0 elsewhere."""
-        flat = out.reshape(self.samples, -1)
-        flat[...] = 0.0
-        flat[:, at.turn : at.turn + 1] = 1.0
+        """Fill out (K, B, \\*shape): 1 where a row's own entry is, 0 elsewhere."""
+        out[...] = 0.0
+        flat = out.reshape(*out.shape[:2], -1) if self.per_sample else out.reshape(out.shape[0], 1, -1)
+        for row in range(self.size):
+            flat[row, :, self.start(at) + row] = 1.0
 
 
-class StoreRow(Operation):
-    """A row of a Jacobian, kept; or one for each sample."""
+class StoreRows(_Rows):
+    """Rows of a Jacobian, kept."""
 
-    def __init__(self, rows: int, samples: int = 1) -> None:
-        """Take the number of rows, and of samples that have as many each."""
-        self.rows, self.samples = rows, samples
+    def __init__(self, rows: int, first: int, size: int, *, per_sample: bool) -> None:
+        """Take how many rows there are in all, of each sample or of the batch."""
+        super().__init__(first, size, per_sample=per_sample)
+        self.rows = rows
 
     @rule(says="row by row {0}")
-    def run(self, at: At, row: Array, out: Array) -> None:
-        """Copy it into the row of the turn."""
-        out.reshape(self.samples, self.rows, -1)[:, at.turn] = row.reshape(self.samples, -1)
+    def run(self, at: At, rows: Array, out: Array) -> None:
+        """Copy rows (B, K, \\*shape), or (K, \\*shape) over the whole batch, into out (B, \\*output, \\*shape)."""
+        samples = out.shape[0] if self.per_sample else 1
+        start = self.start(at)
+        out.reshape(samples, self.rows, -1)[:, start : start + self.size] = rows.reshape(samples, self.size, -1)

@@ -65,7 +65,8 @@ def predict(plan: Plan) -> Prediction:
             times = segment.passes * turns
             steps += times * len(part)
             for step in part:
-                term = step.term if times == 1 else Term(step.term.cost, step.term.dims, times)
+                own = times * step.term.times
+                term = step.term if times == 1 else Term(step.term.cost, step.term.dims, own)
                 values = term.cost.evaluate(term.dims)
                 live += step.allocates
                 if live + values[-1] > peak:
@@ -74,7 +75,7 @@ def predict(plan: Plan) -> Prediction:
                 row = rows.get((step.label, step.phase))
                 if row is None:
                     row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase)
-                row.totals = [total + value * times for total, value in zip(row.totals, values[:-1], strict=True)]
+                row.totals = [total + value * own for total, value in zip(row.totals, values[:-1], strict=True)]
                 row.terms.append(term)
                 if step.makes is not None and number == 0:
                     row.makers.append(step)

@@ -36,6 +36,7 @@ class Buffer:
         key: what it is filled with before the first step (see ``Data``), for buffers that no step makes.
         columns: the births whose Jacobians stand side by side on its last axis, for a stack of several.
         pulled: whether its first axis is that of K cotangents, or of the gradients that come of them.
+        batched: whether it has an axis of the samples, the first but for that of cotangents.
     """
 
     symbol: str
@@ -45,6 +46,7 @@ class Buffer:
     key: tuple[object, ...] | None = None
     columns: Columns | None = None
     pulled: bool = False
+    batched: bool = False
 
     @property
     def shown(self) -> Shape:
@@ -119,6 +121,7 @@ class Step:
         columns: the part of the last axis of what it fills, where it fills a part.
         view_of: the buffer that ``makes`` is a view of.
         over: operands that ``makes`` may be written over; ``resolve`` leaves the one that dies here, if any.
+        samples: how many times the rule is called, each for one sample of what has a batch axis; 0: once for all.
         storage: the buffer whose memory ``makes`` lives in, itself where it is allocated (set by ``resolve``).
         frees: buffers that die after this step (set by ``resolve``).
         drops: those whose memory is given back with them (set by ``resolve``).
@@ -139,6 +142,7 @@ class Step:
     columns: tuple[int, int] | None = None
     view_of: Buffer | None = None
     over: tuple[Buffer, ...] = ()
+    samples: int = 0
     storage: Buffer | None = None
     frees: tuple[Buffer, ...] = ()
     drops: tuple[Buffer, ...] = ()
@@ -201,16 +205,32 @@ class Program:
         columns: tuple[int, int] | None = None,
         view_of: Buffer | None = None,
         over: tuple[Buffer, ...] = (),
+        samples: int = 0,
         holds: Iterable[Buffer] = (),
     ) -> None:
         """Append a step; ``dims`` are the symbols of its closed form, ``holds`` what it keeps alive besides."""
         reads = reads or {}
-        operands = (arg if isinstance(arg, Buffer) else arg.buffer for arg in args)
-        touches = (*((into,) if into else ()), *reads.values(), *operands, *holds)
-        term = Term(rule_of(owner, rule).cost, dims)
+        given = (arg if isinstance(arg, Buffer) else arg.buffer for arg in args)
+        touches = (*((into,) if into else ()), *reads.values(), *given, *holds)
+        term = Term(rule_of(owner, rule).cost, dims, samples or 1)
         self.steps.append(
             Step(
-                label, phase, owner, rule, reads, args, makes, into, term, touches, node, index, columns, view_of, over
+                label,
+                phase,
+                owner,
+                rule,
+                reads,
+                args,
+                makes,
+                into,
+                term,
+                touches,
+                node,
+                index,
+                columns,
+                view_of,
+                over,
+                samples,
             )
         )
 

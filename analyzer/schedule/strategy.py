@@ -35,6 +35,20 @@ class Option:
     check: Callable[[Any], None] = lambda value: None
 
 
+def _at_least_one(value: Any) -> None:
+    if value < 1:
+        raise UsageError(f"chunk must be a whole number of at least 1, not {value!r}")
+
+
+CHUNK = Option(
+    "chunk",
+    int,
+    "Rows pulled, or columns pushed, at a time. Default: all for a Jacobian; for a loss, one tangent.",
+    default=lambda graph: None if graph.jacobian else 1,
+    check=_at_least_one,
+)
+
+
 class Options:
     """What is asked of the strategies of one analysis.
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from gradcost.formula import Dims
 from gradcost.graph import Elementwise, Join, Node, View
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.operations import Accumulate, StoreRow, UnitVector
+from gradcost.schedule.operations import Accumulate, StoreRows, UnitVectors
 from gradcost.schedule.program import Buffer, Plan, Room, Segment
 
 Gradients: TypeAlias = dict[tuple[int, str], Buffer]
@@ -39,9 +39,9 @@ class Walk:
         """Emit the walk over these nodes, the last first."""
         graph, cotangents, partial = self.emitter.graph, self._cotangents, self._partial
         for node in reversed(nodes):
-            if not node.active:
-                continue
-            cotangent = cotangents.pop(node.index)
+            cotangent = cotangents.pop(node.index, None)
+            if cotangent is None or not node.active:
+                continue  # it is not on the way: a layer that is there for the parameters which it shares
             self.emitter.carried[node.index] = (cotangent,)
             parameter_gradients(self.emitter, node, cotangent, self.gradients, keep=self.keep)
             for index, source in enumerate(node.sources):
@@ -65,16 +65,26 @@ def parameter_gradients(
     """Emit the gradients of a node's own parameters from the cotangent of its output."""
     for name in node.own_parameters:
         gradient = new_gradient(emitter, node, name, gradients, cotangent.shape[0], keep=keep)
-        emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient, sizes=_k(cotangent))
+        sizes, samples = _k(cotangent), 0
+        if emitter.graph.per_sample:
+            sizes, samples = {**sizes, "B": 1}, emitter.graph.batch_of(node)
+        emitter.call(node, "gradient", f"vjp_{name}", (cotangent,), makes=gradient, sizes=sizes, samples=samples)
         add_gradient(emitter, node, name, gradient, gradients)
 
 
 def new_gradient(
     emitter: Emitter, node: Node, name: str, gradients: Gradients, cotangents: int = 1, *, keep: bool = True
 ) -> Buffer:
-    """Return the buffer of a parameter's gradients, which are kept to the end if they are the parameter's first."""
+    """Return the buffer of a parameter's gradients, which are kept to the end if they are the parameter's first.
+
+    They are (K, \\*shape), sums over the samples, or (B, K, \\*shape) where each sample has its own.
+    """
+    graph = emitter.graph
     held = keep and node.key(name) not in gradients
-    return emitter.pulled(f"dL/d{node.parameter_symbol(name)}", node.op.parameters[name], cotangents, held=held)
+    symbol, shape = f"dL/d{node.parameter_symbol(name)}", node.op.gradient_shape(name)
+    if graph.per_sample:
+        return emitter.buffer(symbol, (graph.batch_of(node), cotangents, *shape), held=held)
+    return emitter.pulled(symbol, shape, cotangents, held=held)
 
 
 def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, gradients: Gradients) -> None:
@@ -134,28 +144,52 @@ def _accumulate(emitter: Emitter, node: Node, held: Buffer, more: Buffer) -> Buf
     return total
 
 
-def rows(emitter: Emitter, nodes: Sequence[Node], finish: Callable[[Walk], None] | None = None) -> Plan:
-    """Emit one pull for each output of the batch, seeded with a unit vector, into the rows of the Jacobian (jacrev).
+def rows(
+    emitter: Emitter, nodes: Sequence[Node], chunk: int | None = None, finish: Callable[[Walk], None] | None = None
+) -> Plan:
+    """Emit pulls of unit vectors, one for each output, into the rows of the Jacobian (jacrev).
 
     Args:
         emitter: with the values that the walk reads.
         nodes: that the walk goes back over.
+        chunk: how many are pulled at once; None: all.
         finish: emits the gradients of parameters above those.
     """
     graph, program = emitter.graph, emitter.program
-    jacobian: Gradients = {}
-    for key, shape in graph.trained.items():
-        node = graph.nodes[key[0]]
-        symbol = f"d{graph.output.symbol}/d{node.parameter_symbol(key[1])}"
-        jacobian[key] = emitter.buffer(symbol, (*emitter.shaped(graph.output), *shape), held=True)
-        emitter.do(node, "jacobian", Room(), makes=jacobian[key])
-    with program.loop(graph.rows):
-        seed = emitter.pulled(f"e:{graph.output.symbol}", emitter.shaped(graph.output))
-        emitter.do(graph.output, "seed", UnitVector(), makes=seed)
-        walk = Walk(emitter, seed, keep=False)
-        walk.back(nodes)
-        if finish is not None:
-            finish(walk)
-        for key, gradient in walk.gradients.items():
-            emitter.do(graph.nodes[key[0]], "jacobian", StoreRow(graph.rows), (gradient,), into=jacobian[key])
+    size = min(chunk or graph.rows, graph.rows)
+    jacobian = {key: _jacobian(emitter, key) for key in graph.trained}
+    if size == graph.rows:
+        for key, gradient in _pull_rows(emitter, nodes, 0, size, finish, keep=True).items():
+            emitter.view(graph.nodes[key[0]], "jacobian", gradient, jacobian[key])
+        return Plan([Segment(program)], jacobian, carried=emitter.carried)
+    for key, whole in jacobian.items():
+        emitter.do(graph.nodes[key[0]], "jacobian", Room(), makes=whole)
+    for first, turns, together in ((0, graph.rows // size, size), (graph.rows // size * size, 1, graph.rows % size)):
+        if not together:
+            continue
+        with program.loop(turns):
+            for key, gradient in _pull_rows(emitter, nodes, first, together, finish, keep=False).items():
+                store = StoreRows(graph.rows, first, together, per_sample=graph.per_sample)
+                emitter.do(graph.nodes[key[0]], "jacobian", store, (gradient,), into=jacobian[key])
     return Plan([Segment(program)], jacobian, carried=emitter.carried)
+
+
+def _jacobian(emitter: Emitter, key: tuple[int, str]) -> Buffer:
+    """Return the buffer of the Jacobian by one parameter: (B, \\*output, \\*shape)."""
+    graph = emitter.graph
+    symbol = f"d{graph.output.symbol}/d{graph.nodes[key[0]].parameter_symbol(key[1])}"
+    return emitter.buffer(symbol, (*emitter.shaped(graph.output), *graph.trained[key]), held=True)
+
+
+def _pull_rows(
+    emitter: Emitter, nodes: Sequence[Node], first: int, size: int, finish: Callable[[Walk], None] | None, *, keep: bool
+) -> Gradients:
+    """Emit the pull of some unit vectors together."""
+    output = emitter.graph.output
+    seed = emitter.pulled(f"e:{output.symbol}", emitter.shaped(output), size)
+    emitter.do(output, "seed", UnitVectors(first, size, per_sample=emitter.graph.per_sample), makes=seed)
+    walk = Walk(emitter, seed, keep=keep)
+    walk.back(nodes)
+    if finish is not None:
+        finish(walk)
+    return walk.gradients

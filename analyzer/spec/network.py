@@ -44,6 +44,8 @@ class NetworkSpec:
         wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.
         outputs: what is differentiated: ``loss``, or the name of a layer, whose whole output it is then.
         loss_where: the loss's place.
+        across_batch: whether a Jacobian is that of a whole batch of outputs by a whole batch of inputs, and not one for
+            each sample.
     """
 
     name: str
@@ -56,6 +58,7 @@ class NetworkSpec:
     wrt: str = "params"
     outputs: str = "loss"
     loss_where: str = ""
+    across_batch: bool = False
 
     def overridden(
         self,
@@ -64,9 +67,12 @@ class NetworkSpec:
         dtype: str | None = None,
         wrt: str | None = None,
         outputs: str | None = None,
+        across_batch: bool | None = None,
     ) -> NetworkSpec:
         """Return the spec with what is given in its place. Raises ``SpecError`` for what is not allowed."""
         changed = replace(self, wrt=wrt or self.wrt, outputs=outputs or self.outputs)
+        if across_batch is not None:
+            changed = replace(changed, across_batch=across_batch)
         if batch is not None:
             changed = replace(changed, batch=Int().read(Located(batch, "batch"), "batch"))
         if dtype is not None:

@@ -10,13 +10,13 @@ from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 from gradcost.carrying.pusher import Pusher
-from gradcost.carrying.tangents import CHUNK, directional, push_tangents
+from gradcost.carrying.tangents import directional, push_tangents
 from gradcost.formula import Dims
 from gradcost.graph import At, Graph, rule
 from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.program import Operation, Plan, Segment
-from gradcost.schedule.strategy import Strategy
+from gradcost.schedule.strategy import CHUNK, Strategy
 
 if TYPE_CHECKING:
     from gradcost.execution.execute import Data, Gradients

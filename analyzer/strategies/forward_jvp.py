@@ -10,18 +10,20 @@ from itertools import accumulate
 from math import prod
 
 from gradcost.carrying.pusher import Pusher
-from gradcost.carrying.tangents import CHUNK, directional, push_tangents
+from gradcost.carrying.tangents import directional, push_tangents
 from gradcost.graph import At, Graph, Node, rule
 from gradcost.numerics import Array
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.program import Buffer, Operation, Plan, Segment
-from gradcost.schedule.strategy import Strategy
+from gradcost.schedule.program import Buffer, Operation, Part, Plan, Segment
+from gradcost.schedule.strategy import CHUNK, Strategy
 
 
-def plan(graph: Graph, chunk: int = 1) -> Plan:
-    """Schedule the full passes, and a last one for the parameters that are left over."""
+def plan(graph: Graph, chunk: int | None = 1) -> Plan:
+    """Schedule the full passes, and a last one for the parameters that are left over; None: one pass for all."""
     total = graph.trained_parameters
-    chunk = min(chunk, total)
+    chunk = min(chunk or total, total)
+    if graph.jacobian and chunk == total:
+        return _at_once(graph)
     rest = total % chunk
     emitter, gradient = _pass(graph, chunk)
     segments = [Segment(emitter.program, passes=total // chunk, stride=chunk)]
@@ -30,17 +32,41 @@ def plan(graph: Graph, chunk: int = 1) -> Plan:
     return Plan(segments, flat_gradient=gradient, carried=emitter.carried)
 
 
-def _pass(graph: Graph, tangents: int) -> tuple[Emitter, Buffer]:
-    """Emit one pass that seeds as many of the parameters, from its turn on; return what holds the gradient too."""
-    emitter, total = Emitter(graph), graph.trained_parameters
+def _tangents(emitter: Emitter, tangents: int) -> Buffer:
+    """Emit the forward sweep with unit tangents, as many of the parameters from its turn on; return the output's."""
+    graph = emitter.graph
     firsts = dict(zip(graph.trained, accumulate(map(prod, graph.trained.values()), initial=0), strict=False))
 
     def seed_of(node: Node, name: str) -> Buffer:
-        seed = emitter.buffer(f"v:{node.parameter_symbol(name)}", (tangents, *node.op.parameters[name]))
+        seed = emitter.buffer(f"v:{node.parameter_symbol(name)}", (tangents, *graph.trained[node.key(name)]))
         emitter.do(node, "seed", Seed(firsts[node.key(name)]), makes=seed)
         return seed
 
-    final = push_tangents(Pusher(emitter, phase="tangent"), tangents, seed_of)
+    def unit(node: Node) -> Operation:
+        (name,) = node.own_parameters
+        return UnitTangents(firsts[node.key(name)], per_sample=graph.per_sample)
+
+    return push_tangents(Pusher(emitter, phase="tangent"), tangents, seed_of, unit)
+
+
+def _at_once(graph: Graph) -> Plan:
+    """Schedule one pass with all tangents: those of the output are the Jacobian."""
+    emitter = Emitter(graph)
+    final = _tangents(emitter, graph.trained_parameters)
+    found, first = {}, 0
+    for key, shape in graph.trained.items():
+        node, last = graph.nodes[key[0]], first + prod(shape)
+        symbol = f"d{graph.output.symbol}/d{node.parameter_symbol(key[1])}"
+        found[key] = emitter.buffer(symbol, (*final.shape[:-1], *shape), held=True)
+        emitter.view(node, "jacobian", Part(final, (first, last)), found[key])
+        first = last
+    return Plan([Segment(emitter.program)], found, carried=emitter.carried)
+
+
+def _pass(graph: Graph, tangents: int) -> tuple[Emitter, Buffer]:
+    """Emit one pass of some tangents; return what holds the whole gradient, or Jacobian, too."""
+    emitter, total = Emitter(graph), graph.trained_parameters
+    final = _tangents(emitter, tangents)
     if graph.jacobian:
         jacobian = emitter.hold(f"d{graph.output.symbol}/dtheta", (*final.shape[:-1], total), ("gradient",))
         emitter.do(graph.output, "jacobian", StoreColumns(), (final,), into=jacobian)
@@ -50,6 +76,24 @@ def _pass(graph: Graph, tangents: int) -> tuple[Emitter, Buffer]:
     gradient = emitter.hold("dL/dtheta", (total,), ("gradient",))
     emitter.program.step("loss", "contraction", StoreEntries(), args=(found,), into=gradient)
     return emitter, gradient
+
+
+class UnitTangents(Operation):
+    """The tangents of an input that is a variable: unit vectors of all variables, from the turn on."""
+
+    def __init__(self, first: int, *, per_sample: bool) -> None:
+        """Take the number of its first entry, and whether each sample has variables of its own."""
+        self.first, self.per_sample = first, per_sample
+
+    @rule(says="1 where its turn is, 0 elsewhere")
+    def run(self, at: At, out: Array) -> None:
+        """Fill out (B, \\*shape, tangents)."""
+        tangents = out.shape[-1]
+        flat = out.reshape(out.shape[0] if self.per_sample else 1, -1, tangents)
+        flat[...] = 0.0
+        size = flat.shape[1]
+        for tangent in range(max(0, self.first - at.turn), min(tangents, self.first + size - at.turn)):
+            flat[:, at.turn + tangent - self.first, tangent] = 1.0
 
 
 class Seed(Operation):

@@ -22,7 +22,7 @@ from gradcost.formula import Dims
 from gradcost.graph import At, Graph, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.operations import StoreRow, UnitVector
+from gradcost.schedule.operations import StoreRows, UnitVectors
 from gradcost.schedule.program import Buffer, Operation, Part, Plan, Program, Room, Segment
 from gradcost.schedule.strategy import Strategy
 from gradcost.schedule.walk import Walk, add_gradient, new_gradient, rows
@@ -266,12 +266,12 @@ class _Maker:
         with program.loop(rows):
             seed = self.emitter.pulled(f"e:{source.symbol}", self.emitter.shaped(node))
             if left is None:
-                self.emitter.do(source, "seed", UnitVector(batch), makes=seed)
+                self.emitter.do(source, "seed", UnitVectors(0, 1, per_sample=True), makes=seed)
             else:
                 self.emitter.do(source, "seed", TakeRow(batch, rows), (left.buffer,), makes=seed)
             walk = Walk(self.emitter, seed, at=node)
             walk.back(self._between(product.start, at))
-            self.emitter.do(source, "seed", StoreRow(rows, batch), (walk.reached(target),), into=made)
+            self.emitter.do(source, "seed", StoreRows(rows, 0, 1, per_sample=True), (walk.reached(target),), into=made)
         pusher = Pusher(self.emitter)
         birth = pusher.nothing.with_birth(pusher.give_birth(target.symbol, target.shape))
         return _Matrix(made, birth, pusher)
@@ -285,7 +285,7 @@ class _Maker:
             walk.back(behind)
             self._meet(walk)
             return Plan([Segment(program)], walk.gradients, carried=self.emitter.carried)
-        return rows(self.emitter, behind, self._meet)
+        return rows(self.emitter, behind, 1, self._meet)
 
     def _meet(self, walk: Walk) -> None:
         """Emit the row times the columns, and each parameter's part of it."""
@@ -392,7 +392,7 @@ def _carry(pusher: Pusher, stage: Stage) -> Carried:
 def _cost(program: Program, first: int) -> int:
     """Return the multiplies of the steps from ``first`` on, but for derivatives, which every way needs, once each."""
     steps = (step for step in program.steps[first:] if step.phase != "derivative")
-    return sum(step.term.cost.evaluate(step.term.dims)[0] for step in steps)
+    return sum(step.term.cost.evaluate(step.term.dims)[0] * step.term.times for step in steps)
 
 
 STRATEGY = Strategy("optimal", "the Jacobian chain bracketed by dynamic programming", plan, jacobians=True)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from gradcost.graph import Graph
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.program import Plan, Segment
-from gradcost.schedule.strategy import Strategy
+from gradcost.schedule.strategy import CHUNK, Strategy
 from gradcost.schedule.walk import Walk, rows
 
 
-def plan(graph: Graph) -> Plan:
-    """Schedule one forward sweep, the loss, and one backward sweep; for a Jacobian, one backward sweep for each row."""
+def plan(graph: Graph, chunk: int | None = None) -> Plan:
+    """Schedule one forward sweep, the loss, and one backward sweep; for a Jacobian, one that pulls all its rows.
+
+    ``chunk`` rows are pulled at once, in a loop.
+    """
     emitter = Emitter(graph)
     emitter.forward()
     if graph.jacobian:
         emitter.derivatives()  # the same for every row
-        return rows(emitter, graph.nodes)
+        return rows(emitter, graph.nodes, chunk)
     emitter.loss()
     walk = Walk(emitter, emitter.cotangent())
     walk.back(graph.nodes)
@@ -27,6 +30,7 @@ STRATEGY = Strategy(
     "activations kept, then delta = dL/dz walks back",
     plan,
     jacobians=True,
+    options=(CHUNK,),
     aliases=("backprop", "jacrev", "bptt"),
     carried="delta",
 )

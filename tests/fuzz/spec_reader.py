@@ -18,7 +18,7 @@ import atheris
 with atheris.instrument_imports(include=["gradcost", "yaml"]):
     import gradcost
     from gradcost.graph import build_graph
-    from gradcost.layers import LAYER_TYPES, LOSSES, Variable
+    from gradcost.layers import LAYER_TYPES, LOSSES, VARIABLES
     from gradcost.spec.located import parse_yaml
     from gradcost.spec.network import _network
 
@@ -34,7 +34,7 @@ def one_input(data: bytes) -> None:
         spec = _network(parse_yaml(data.decode("utf-8", "replace"), "fuzz.yaml"), "fuzz")
         seen["specs"] += 1
         if len(spec.layers) <= MOST_LAYERS:
-            graph = build_graph(spec, LAYER_TYPES, LOSSES, Variable)
+            graph = build_graph(spec, LAYER_TYPES, LOSSES, VARIABLES)
             seen["graphs"] += 1
             assert graph.parameters >= graph.trained_parameters > 0
     except (gradcost.SpecError, gradcost.UsageError) as error:
