@@ -66,7 +66,7 @@ def crossover(
     Two flips between neighbouring values of the axis, there and back, are not seen: a finer axis shows them.
 
     Args:
-        source: a YAML file or a dict of the same form.
+        source: see ``load``, but for a network that has been built.
         axis: rising whole numbers.
         settings: what each analysis is told; ``measure`` confirms each flip by runs on both sides of it.
         by: what decides: ``multiplies`` or ``peak_bytes``.

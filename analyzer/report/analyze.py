@@ -118,7 +118,7 @@ def study(
     """Predict, and measure, what each strategy costs on a network.
 
     Args:
-        source: a YAML file, the name of a shipped network, a dict of the same form, or a network from ``load``.
+        source: see ``load``.
         strategies: a name, or several; None compares all.
         batch: instead of the spec's.
         dtype: instead of the spec's.

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradcost.report.figures import FIGURES, Figure, Figures
-from gradcost.report.model import PRIMAL, LayerRow, Report, Side, StrategyReport
+from gradcost.report.model import LayerRow, Report, Side, StrategyReport
 from gradcost.report.table import Column, Table, short
+from gradcost.strategies import PRIMAL
 from gradcost.units import format_ratio, format_shape, format_short
 
 FOLDED_ABOVE = 12  # layers
@@ -39,11 +40,11 @@ def strategies_table(report: Report, *, all_rows: bool = False) -> Table:
         cells = [name]
         for figure in SHOWN:
             if figure.predicted:
-                cells += _predicted(figure, strategy.predicted, None if name == PRIMAL else base)
+                cells += _predicted(figure, strategy.predicted, None if name == PRIMAL.name else base)
         cells.append(state(strategy, name in wrong))
         cells += [_measured(figure, strategy) for figure in SHOWN if not figure.predicted]
         best = name == report.comparison.recommended
-        table.add(*cells, style="best" if best else "dim" if name == PRIMAL else "")
+        table.add(*cells, style="best" if best else "dim" if name == PRIMAL.name else "")
     return table
 
 
