@@ -562,7 +562,7 @@ def test_the_schema_for_editors_refuses_mistakes(change: dict[str, Any]) -> None
 
 def test_blocks_in_blocks_end_somewhere() -> None:
     depth = 600
-    blocks = {f"b{i}": {"layers": [{"block": f"b{i + 1}"}]} for i in range(depth)}
+    blocks: dict[str, Any] = {f"b{i}": {"layers": [{"block": f"b{i + 1}"}]} for i in range(depth)}
     blocks[f"b{depth}"] = {"layers": [{"type": "dense", "units": 2}]}
     with pytest.raises(SpecError, match="blocks stand more than 128 deep in one another"):
         gradcost.load({"input": {"shape": [3]}, "blocks": blocks, "layers": [{"block": "b0"}]})
