@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from itertools import islice
 
 
@@ -44,6 +43,8 @@ class UncountedOperationError(GradcostError):
 
 def guess(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"``, or nothing where no name is close."""
+    from difflib import get_close_matches
+
     spelled = {each.lower(): each for each in allowed}
     close = get_close_matches(name.lower(), spelled, n=1)
     return f"; did you mean {spelled[close[0]]!r}?" if close else ""

@@ -122,9 +122,6 @@ class Cost:
         return ("", "") if symbolic == "0" else (symbolic, numeric)
 
 
-FREE = Cost()
-
-
 @dataclass(frozen=True, slots=True)
 class Term:
     """One operation's closed form with its dimensions, done ``times`` times."""

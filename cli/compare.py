@@ -104,7 +104,7 @@ def diff(old: str, new: str, threshold: float, anyway: bool, json: str | None) -
     table = Table(tuple(Column(label, right=index > 1) for index, label in enumerate(columns)))
     for change in changes:
         figure = BY_KEY[change.figure]
-        show = format_bytes if figure.show is format_bytes else format_count
+        show = format_bytes if figure.binary else format_count
         sides = ["-" if value is None else show(value) for value in (change.old, change.new)]
         label = "gone" if change.new is None else "added" if change.old is None else f"{change.growth:+.2%}"
         table.add(change.strategy, figure.label, *sides, label)

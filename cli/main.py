@@ -29,6 +29,9 @@ def commands() -> None:
 
     A YAML network spec becomes a layer graph; closed forms predict, and instrumented numpy runs measure, the tensor
     sizes, operation counts and peak memory of each strategy.
+
+    SPEC is everywhere a YAML file, the name of a network that comes along (see `gradcost configs`), or - for standard
+    input.
     """
 
 

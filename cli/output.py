@@ -75,6 +75,8 @@ def write_whole(target: str, content: str | bytes, option: str = "--json") -> No
         if _is_special(path):
             path.write_bytes(data)
             return
+        import tempfile
+
         path = path.resolve()
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -30,8 +30,9 @@ def zoo_table(reports: list[Report]) -> Table:
         Column("G MACs"),
         Column("pub.", drop=3),
     ]
-    for drop, side in enumerate(SIDES, start=1):
-        columns += [Column(figure.label, group=side, drop=3 - drop if side != SIDES[0] else 0) for figure in RANKING]
+    for side in SIDES:
+        drop = 0 if side == SIDES[0] else 1
+        columns += [Column(figure.label, group=side, drop=drop) for figure in RANKING]
     table = Table(tuple(columns))
     for report, published in zip(reports, PUBLISHED.values(), strict=True):
         table.add(

@@ -132,7 +132,7 @@ def test_growth_along_what_makes_no_network_is_left_out() -> None:
     (figure,) = growth_figures(spec, axes, PREDICT)
     assert figure.path == "batch"
     for curve in figure.curves:
-        for value, multiplies in zip(curve.values, curve.multiplies, strict=True):
+        for value, multiplies in zip(curve.values, curve.figures["multiplies"], strict=True):
             report = gradcost.analyze(spec, batch=value, measure=False)
             assert report.strategies[curve.strategy].predicted.multiplies == multiplies
 

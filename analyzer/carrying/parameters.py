@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 from gradcost.carrying.carried import Compact
@@ -64,14 +63,12 @@ def contract_parameter(
     add_gradient(emitter, node, name, gradient, gradients)
 
 
-def jacobian_parts(
-    emitter: Emitter, owners: Mapping[int, tuple[Node, str]], stack: Buffer, columns: Columns
-) -> Gradients:
+def jacobian_parts(pusher: Pusher, stack: Buffer, columns: Columns) -> Gradients:
     """Emit each parameter's part of the output's Jacobian, from the columns of all births side by side."""
     gradients: Gradients = {}
-    for index, (node, name) in owners.items():
-        part = _parameter_columns(emitter, node, name, Part(stack, columns.place(index)))
-        add_gradient(emitter, node, name, part, gradients)
+    for index, (node, name) in pusher.owners.items():
+        part = _parameter_columns(pusher.emitter, node, name, Part(stack, columns.place(index)))
+        add_gradient(pusher.emitter, node, name, part, gradients)
     return gradients
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 from gradcost.carrying.carried import Carried, Compact
 from gradcost.carrying.columns import Birth, Columns, union
@@ -26,12 +26,19 @@ class _Target(TypedDict, total=False):
 
 
 class Pusher:
-    """Emits the pushes of carried Jacobians through a graph."""
+    """Emits the pushes of carried Jacobians through a graph.
+
+    Attributes:
+        births: all that have been given, in order.
+        owners: the node and the name of the parameter that a birth is of, for those that are of one.
+        carried: what has been carried to each node, by its index.
+    """
 
     def __init__(self, emitter: Emitter, phase: str = "push") -> None:
         """Start with no births."""
         self.emitter = emitter
         self.births: list[Birth] = []
+        self.owners: dict[int, tuple[Node, str]] = {}
         self.carried: dict[int, Carried] = {}
         self._of_parameter: dict[tuple[tuple[int, str], tuple[Shape, tuple[int, ...]]], int] = {}
         self.phase = phase
@@ -48,7 +55,9 @@ class Pusher:
         """
         key = (node.key(name), node.op.birth_order(name))
         if key not in self._of_parameter:
-            self._of_parameter[key] = self.give_birth(node.parameter_symbol(name), node.op.birth_shape(name))
+            birth = self.give_birth(node.parameter_symbol(name), node.op.birth_shape(name))
+            self._of_parameter[key] = birth
+            self.owners[birth] = node, name
         return self._of_parameter[key]
 
     def give_birth(self, symbol: str, shape: Shape) -> int:
@@ -101,7 +110,6 @@ class Pusher:
         stack = carried.stack
         assert stack is not None
         start, _ = carried.columns.place(part.birth)
-
         batch = self.emitter.graph.batch_of(node)
         dims = Dims({"B": batch, "J": part.buffer.elements // batch}, {"B": "B", "J": f"J{node.number}"})
         self.emitter.do(node, "birth", AddDiagonal(start, part.blocks), (part.buffer,), into=stack, dims=dims)
@@ -224,20 +232,25 @@ class Pusher:
         return Carried(columns, stack)
 
 
-def accumulate_forward(pusher: Pusher, births: Callable[[Node], tuple[Compact, ...]]) -> Carried:
-    """Emit the forward sweep and the loss; return what the output carries.
+Births: TypeAlias = Callable[[Pusher, Node], tuple[Compact, ...]]  # emits what starts at a node with parameters
 
-    ``births`` emits, for a node with parameters, the compact Jacobians that start there.
-    """
+
+def accumulate(pusher: Pusher, node: Node, births: Births) -> None:
+    """Emit what an active node carries: what is pushed to it, and the births of its own parameters."""
+    carried = pusher.push(node)
+    born = births(pusher, node) if node.own_parameters else ()
+    pusher.carry(node, pusher.join_births(node, carried, born))
+
+
+def accumulate_forward(pusher: Pusher, births: Births) -> Carried:
+    """Emit the forward sweep and the loss; return what the output carries."""
     emitter = pusher.emitter
     for node in emitter.graph.nodes:
         if node.layer is None:
             continue
         emitter.primal(node)
         if node.active:
-            carried = pusher.push(node)
-            born = births(node) if node.own_parameters else ()
-            pusher.carry(node, pusher.join_births(node, carried, born))
+            accumulate(pusher, node, births)
     emitter.loss()
     return pusher.carried[emitter.graph.output.index]
 

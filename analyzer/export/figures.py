@@ -15,6 +15,7 @@ from gradcost.grids import Axis, paths
 from gradcost.grids.grid import value_at
 from gradcost.grids.run import Settings, read_tree, sweep
 from gradcost.report import Analysis
+from gradcost.report.figures import RANKING
 from gradcost.schedule.phases import described
 from gradcost.units import Shape
 
@@ -92,12 +93,11 @@ class MemoryFigure:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One strategy's predicted figures at each value of an axis."""
+    """One strategy's predicted figures, each of ``RANKING`` by its key, at each value of an axis."""
 
     strategy: str
     values: tuple[int, ...]
-    multiplies: tuple[int, ...]
-    peak_bytes: tuple[int, ...]
+    figures: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +219,8 @@ def growth_figures(
             continue
         curves = []
         for name in rows[0].strategies:
-            figures = [row.strategies[name]["predicted"] for row in rows]
-            multiplies, peaks = (tuple(each[key] for each in figures) for key in ("multiplies", "peak_bytes"))
-            curves.append(Curve(name, sizes, multiplies, peaks))
+            points = [row.strategies[name]["predicted"] for row in rows]
+            figures = {figure.key: tuple(point[figure.key] for point in points) for figure in RANKING}
+            curves.append(Curve(name, sizes, figures))
         found.append(GrowthFigure(axis.path, tuple(curves)))
     return found

@@ -16,12 +16,12 @@ from gradcost.export.layout import group, lay_out
 from gradcost.export.template import filled, part
 from gradcost.formula import explain
 from gradcost.report.analyze import Analysis
-from gradcost.report.figures import Figure
+from gradcost.report.figures import RANKING, Figure
 from gradcost.report.model import PRIMAL, Report, StrategyReport
 from gradcost.report.tables import SHOWN, not_run, state
 from gradcost.schedule.phases import GROUPS, KINDS, PHASES
 from gradcost.schedule.predict import PredictedRow, Prediction
-from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
+from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_shape, format_short
 
 SHOWN_NODES = 160
 SHOWN_ROWS = 400  # of a strategy's layers and phases, those with the most operations
@@ -48,6 +48,7 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
         "recommended": report.comparison.recommended,
         "memory": [_memory(memory_figure(name, analysis.timeline(name))) for name in report.strategies],
         "growth": [_growth(figure) for figure in growth],
+        "growing": [[shown.key, shown.heading, shown.binary] for shown in RANKING],
         "graph": _graph(report, analysis.predictions),
         "costs": {name: _costs(analysis.predictions[name]) for name in report.strategies},
     }
@@ -88,7 +89,7 @@ def _strategies(report: Report) -> str:
                 cells.append(_measured(figure, strategy))
                 continue
             value = strategy.predicted[figure.key]
-            cells.append((figure.show(value), _finite(value), f"{value:,}"))
+            cells.append((figure.show(value), _float(value), f"{value:,}"))
             if figure.factor is not None:
                 cells.append(("", math.inf, "") if name == PRIMAL else _factor(value, base[figure.key]))
         cells.append((state(strategy, name in wrong), None, strategy.skipped or ""))
@@ -115,7 +116,8 @@ def _measured(figure: Figure, strategy: StrategyReport) -> Cell:
     return ("", math.inf, "") if value is None else (figure.show(value), float(value), f"{value:.6g}")
 
 
-def _finite(value: int) -> float:
+def _float(value: int) -> float:
+    """Return an integer as the float that it is sorted by; ``inf`` beyond their range."""
     return exact_ratio(value, 1)
 
 
@@ -127,7 +129,7 @@ def _memory(figure: MemoryFigure) -> dict[str, Any]:
     return {
         **asdict(figure),
         "instants": [[i.number, i.layer, i.phase, i.bytes, i.workspace] for i in figure.instants],
-        "bands": [[b.name, "x".join(map(str, b.shape)), b.bytes, b.kind, b.first, b.last] for b in figure.bands],
+        "bands": [[b.name, format_shape(b.shape), b.bytes, b.kind, b.first, b.last] for b in figure.bands],
     }
 
 
@@ -139,8 +141,10 @@ def _growth(figure: GrowthFigure) -> dict[str, Any]:
         "curves": [
             {
                 "strategy": curve.strategy,
-                "multiplies": [[math.log10(max(each, 1)), format_short(each)] for each in curve.multiplies],
-                "peak_bytes": [[math.log10(max(each, 1)), format_bytes(each)] for each in curve.peak_bytes],
+                **{
+                    shown.key: [[math.log10(max(each, 1)), shown.show(each)] for each in curve.figures[shown.key]]
+                    for shown in RANKING
+                },
             }
             for curve in figure.curves
         ],
@@ -175,7 +179,7 @@ def _graph(report: Report, predictions: Mapping[str, Prediction]) -> dict[str, A
         kinds = list(dict.fromkeys(layer.type for layer in inside))
         about = [f"{len(inside)} layers" if len(inside) > 1 else kinds[0]] if inside else []
         if inside:
-            about.append("x".join(map(str, inside[-1].output_shape)))
+            about.append(format_shape(inside[-1].output_shape))
             about.append(f"{format_count(sum(layer.parameters for layer in inside))} parameters")
         costs = {name: share[node] for name, share in shares.items() if node in share}
         column, row = layout.places[node]
@@ -206,8 +210,8 @@ def _costs(prediction: Prediction) -> dict[str, Any]:
 def _cost(row: PredictedRow) -> list[Any]:
     counts = row.counts
     size = sum(step.makes.bytes for step in row.makers if step.makes and not step.view_of)
-    numbers = [[_finite(each), format_short(each)] for each in (counts.multiplies, counts.macs, counts.flops)]
-    return [row.label, row.phase, *numbers, [_finite(size), format_bytes(size)], _formula(row)]
+    numbers = [[_float(each), format_short(each)] for each in (counts.multiplies, counts.macs, counts.flops)]
+    return [row.label, row.phase, *numbers, [_float(size), format_bytes(size)], _formula(row)]
 
 
 def _formula(row: PredictedRow) -> str:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from gradcost.errors import UsageError
 from gradcost.export.colours import OF_GROUP, look
 from gradcost.export.figures import GrowthFigure, MemoryFigure, Stacked, binary_step, spread
+from gradcost.report.figures import RANKING
+from gradcost.report.figures import Figure as Shown
 from gradcost.schedule.phases import GROUPS
-from gradcost.units import format_bytes, format_count, format_short
+from gradcost.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +55,8 @@ def draw(memory: Iterable[MemoryFigure], growth: Iterable[GrowthFigure], form: F
         for one in memory:
             yield file(f"memory-{one.strategy}", _memory, one)
         for each in growth:
-            for key in ("multiplies", "peak_bytes"):
-                yield file(f"growth-{each.path}-{key}", _growth, each, key)
+            for shown in RANKING:
+                yield file(f"growth-{each.path}-{shown.key}", _growth, each, shown)
 
 
 def _bytes(figure: Figure, form: Format) -> bytes:
@@ -110,13 +112,12 @@ def _longest_level(floor: Sequence[int], sizes: Sequence[int]) -> tuple[int, int
     return max((each for each in stretches if sizes[each[0]]), key=lambda each: each[1] - each[0])
 
 
-def _growth(axes: Axes, figure: GrowthFigure, key: str) -> None:
+def _growth(axes: Axes, figure: GrowthFigure, shown: Shown) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    memory = key == "peak_bytes"
     for place, curve in enumerate(figure.curves):
         drawn = look(curve.strategy)
-        values = [float(each) for each in getattr(curve, key)]
+        values = [float(each) for each in curve.figures[shown.key]]
         axes.plot(
             curve.values,
             values,
@@ -129,13 +130,13 @@ def _growth(axes: Axes, figure: GrowthFigure, key: str) -> None:
             label=curve.strategy,
         )
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log", base=2 if memory else 10)
+    axes.set_yscale("log", base=2 if shown.binary else 10)
     axes.xaxis.set_major_locator(FixedLocator(spread(figure.curves[0].values, TICKS)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: format_count(int(value)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(lambda value, _: (format_bytes if memory else format_short)(int(value)))
+    axes.yaxis.set_major_formatter(lambda value, _: shown.show(int(value)))
     axes.set(xlabel=figure.path)
-    axes.set_title(f"{'Peak memory' if memory else 'Multiplies'} along {figure.path}", loc="left", fontsize=10)
+    axes.set_title(f"{shown.heading} along {figure.path}", loc="left", fontsize=10)
     axes.grid(which="major", alpha=0.3)
     axes.legend(**_BESIDE)

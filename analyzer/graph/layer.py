@@ -54,14 +54,14 @@ class Layer:
     """A primitive operation of the graph.
 
     Names that a rule may read: ``x`` (of several inputs: ``x0``, ``x1``, ..., ``x*`` for all, ``x~`` for all but the
-    one it is called for), ``y``, ``d`` (what the layer's
-    ``derivative`` filled), ``one`` (a single 1.0), and the layer's parameters, aux and constants by their names.
+    one it is called for), ``y``, ``d`` (what the layer's ``derivative`` filled), ``one`` (a single 1.0), and the
+    layer's parameters, aux, constants and statistics by their names.
 
     A subclass that is no ``abstract`` base defines what it ``owes``, or is refused at once: ``primal(at, out)`` and,
     for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each parameter P, ``vjp_P(at, g, out)`` (its
-    gradients), ``jvp_P(at, v, out)`` (adds the tangents to ``out``) and the compact Jacobian (see ``Carried`` in the
-    forward strategies), by ``birth_P(at, shape)``, which returns a view, or by ``fill_birth_P(at, out)``. It may define
-    ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense.
+    gradients), ``jvp_P(at, v, out)`` (adds the tangents to ``out``) and the compact Jacobian (see ``Compact`` in
+    the room ``carrying``), by ``birth_P(at, shape)``, which returns a view, or by ``fill_birth_P(at, out)``. It may
+    define ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense.
 
     Attributes:
         parameter_names: the parameters that its instances may have.

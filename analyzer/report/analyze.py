@@ -143,7 +143,8 @@ def study(
             a budget that is given, else ``sqrt``.
 
     Returns:
-        The analysis. Where measurement proved something wrong, ``report.mismatches`` says what.
+        The analysis; of ``analyze``, its report alone. Where measurement proved something wrong, ``report.mismatches``
+        says what.
 
     Raises:
         SpecError: the spec cannot be used.
@@ -202,6 +203,8 @@ def study(
 
 
 def _report_of(analysis: Callable[P, Analysis]) -> Callable[P, Report]:
+    """Return a function of the same arguments that returns the report alone."""
+
     @wraps(analysis)
     def analyze(*args: P.args, **kwargs: P.kwargs) -> Report:
         return analysis(*args, **kwargs).report
@@ -210,7 +213,7 @@ def _report_of(analysis: Callable[P, Analysis]) -> Callable[P, Report]:
     return analyze
 
 
-analyze = _report_of(study)  # with the same options; returns the report alone
+analyze = _report_of(study)
 
 
 def _notes(graph: Graph, reports: Mapping[str, StrategyReport]) -> Iterator[str]:

@@ -36,7 +36,7 @@ class NotFiniteError(Exception):
         self.cause = cause
 
 
-def finite(gradients: Gradients) -> bool:
+def all_finite(gradients: Gradients) -> bool:
     """Whether every entry is finite."""
     return all(bool(np.isfinite(values).all()) for values in gradients.values())
 
@@ -48,7 +48,7 @@ def causes(
     return {
         name: _cause(graph, plans[name], data)
         for name, measurement in found.items()
-        if not (_finite_loss(measurement) and finite(measurement.gradients))
+        if not (_finite_loss(measurement) and all_finite(measurement.gradients))
     }
 
 
@@ -56,7 +56,7 @@ def warnings(found: Mapping[str, Measurement], why: Mapping[str, Cause]) -> list
     """Return a sentence for each cause, and for which strategies it holds where it does not for all."""
     alike: dict[tuple[str, str], list[str]] = {}
     for name, cause in why.items():
-        loss, gradients = not _finite_loss(found[name]), not finite(found[name].gradients)
+        loss, gradients = not _finite_loss(found[name]), not all_finite(found[name].gradients)
         what = "loss and gradients are" if loss and gradients else "loss is" if loss else "gradients are"
         alike.setdefault((what, cause.text), []).append(name)
     said = []

@@ -11,7 +11,7 @@ from gradcost.execution.variance import measured_variance
 from gradcost.graph import Graph
 from gradcost.layers.softmax import Softmax
 from gradcost.numerics import Array, np
-from gradcost.report.check_finite import causes, finite, warnings
+from gradcost.report.check_finite import all_finite, causes, warnings
 from gradcost.report.model import Mismatch
 from gradcost.schedule.program import Plan
 from gradcost.strategies import STRATEGIES
@@ -91,7 +91,7 @@ def judge(graph: Graph, plans: Mapping[str, Plan], found: Mapping[str, Measureme
     why = causes(graph, plans, found, data)
     said = warnings(found, why)
     errors: dict[str, float | None] = dict.fromkeys(found)
-    usable = {name: m.gradients for name, m in found.items() if finite(m.gradients)}
+    usable = {name: m.gradients for name, m in found.items() if all_finite(m.gradients)}
     reference = next((name for name in usable if STRATEGIES[name].exact), None)
     if reference is None:
         return Judgement(errors, (), said, {})

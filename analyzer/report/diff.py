@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcost.errors import UsageError
-from gradcost.report.figures import GATES
+from gradcost.report.figures import PREDICTED
 from gradcost.report.model import SCHEMA_VERSION
 from gradcost.units import exact_ratio
 
@@ -67,7 +67,9 @@ def read_report(path: str | Path) -> Saved:
 def saved(report: Mapping[str, Any]) -> Saved:
     """Return what ``diff`` takes from a report's JSON form. Raises ``KeyError`` or ``TypeError`` for what is none."""
     figures = {
-        name: {figure.key: strategy["predicted"][figure.key] for figure in GATES if figure.key in strategy["predicted"]}
+        name: {
+            figure.key: strategy["predicted"][figure.key] for figure in PREDICTED if figure.key in strategy["predicted"]
+        }
         for name, strategy in report["strategies"].items()
     }
     if not all("flops" in each for each in figures.values()):
@@ -103,7 +105,7 @@ def diff(old: Saved, new: Saved, threshold: float = 0.0) -> list[Change]:
             flops = [None if side is None else side["flops"] for side in (before, after)]
             changes.append(Change(name, "flops", *flops))
             continue
-        for figure in GATES:
+        for figure in PREDICTED:
             if figure.key not in before or figure.key not in after:
                 continue  # a figure that one of the versions does not have
             change = Change(name, figure.key, before[figure.key], after[figure.key])

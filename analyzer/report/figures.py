@@ -20,14 +20,14 @@ class Figure:
         label: the head of its column.
         show: how a table writes it.
         about: what it is, in a sentence.
-        predicted: whether closed forms state it.
+        predicted: whether closed forms state it; then ``diff`` fails where it grows.
         measured: whether a run shows it.
-        gates: whether ``diff`` fails where it grows, and plots show how it grows.
         whole: whether it is a whole number, of which there may be any size.
         drop: where its column stands in the order in which a narrow table drops columns, the largest first; 0: never;
             None: the table of strategies has none.
         factor: the same for the column of its factor of the baseline; None: there is none.
         optional: whether a run may leave it out.
+        title: what a plot of it is called; empty: its label.
     """
 
     key: str
@@ -36,11 +36,21 @@ class Figure:
     about: str
     predicted: bool = True
     measured: bool = True
-    gates: bool = True
     whole: bool = True
     drop: int | None = None
     factor: int | None = None
     optional: bool = False
+    title: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Its title, as it stands above a plot."""
+        return (self.title or self.label).capitalize()
+
+    @property
+    def binary(self) -> bool:
+        """Whether it is a number of bytes, which an axis marks at powers of two."""
+        return self.show is format_bytes
 
 
 def _error(value: float) -> str:
@@ -55,14 +65,21 @@ FIGURES = (
     Figure("special", "special", format_short, "exp, log, tanh, sqrt, erf and the like"),
     Figure("comparisons", "comparisons", format_short, "comparisons, maxima, minima and absolute values"),
     Figure("flops", "flops", format_short, "all operations, MACs counted once"),
-    Figure("peak_bytes", "peak", format_bytes, "the largest total of live arrays, in bytes", drop=0, factor=0),
+    Figure(
+        "peak_bytes",
+        "peak",
+        format_bytes,
+        "the largest total of live arrays, in bytes",
+        drop=0,
+        factor=0,
+        title="peak memory",
+    ),
     Figure(
         "seconds",
         "time",
         format_seconds,
         "wall time on plain numpy arrays",
         predicted=False,
-        gates=False,
         whole=False,
         drop=4,
     ),
@@ -73,7 +90,6 @@ FIGURES = (
         "the largest difference from another exact strategy's gradients, as a share of the tensor's largest entry; "
         "none where no other was measured, or a gradient is not finite",
         predicted=False,
-        gates=False,
         whole=False,
         drop=6,
         optional=True,
@@ -84,16 +100,16 @@ FIGURES = (
         format_bytes,
         "what Python's allocator saw at the peak, interpreter objects included",
         predicted=False,
-        gates=False,
         drop=7,
     ),
 )
 BY_KEY: Mapping[str, Figure] = {figure.key: figure for figure in FIGURES}
 PREDICTED = tuple(figure for figure in FIGURES if figure.predicted)
 MEASURED = tuple(figure for figure in FIGURES if figure.measured)
-GATES = tuple(figure for figure in PREDICTED if figure.gates)
 COUNTS = tuple(BY_KEY[key] for key in (*CATEGORIES, "flops"))
-RANKING = tuple(BY_KEY[key] for key in ("multiplies", "peak_bytes"))  # what strategies are ranked by
+RANKING = tuple(
+    BY_KEY[key] for key in ("multiplies", "peak_bytes")
+)  # what strategies are ranked by, and plots show the growth of
 
 
 class Figures(Mapping[str, Any]):

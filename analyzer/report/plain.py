@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -38,7 +38,7 @@ class Later:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all fields, made."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in _names(type(self))}
 
 
 def finite(value: float) -> float | None:
@@ -50,8 +50,8 @@ def plain(value: Any) -> Any:
     """Return a value as dicts, lists, text and numbers. A class may have a form of its own, by ``to_plain``."""
     if hasattr(value, "to_plain"):
         return value.to_plain()
-    if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if _is_record(type(value)):
+        return {name: plain(getattr(value, name)) for name in _names(type(value))}
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -68,10 +68,10 @@ def build(kind: Any, value: Any) -> Any:
     """
     if hasattr(kind, "from_plain"):
         return kind.from_plain(value)
-    if is_dataclass(kind):
+    if _is_record(kind):
         _check(isinstance(value, Mapping), kind, value)
         hints = get_type_hints(kind)
-        return kind(**{each.name: build(hints[each.name], value[each.name]) for each in fields(kind)})  # type: ignore[operator]
+        return kind(**{name: build(hints[name], value[name]) for name in _names(kind)})
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
@@ -96,9 +96,9 @@ def schema(kind: Any) -> dict[str, Any]:
     if hasattr(kind, "plain_schema"):
         found: dict[str, Any] = kind.plain_schema()
         return found
-    if is_dataclass(kind):
+    if _is_record(kind):
         hints = get_type_hints(kind)
-        return an_object({each.name: schema(hints[each.name]) for each in fields(kind)})
+        return an_object({name: schema(hints[name]) for name in _names(kind)})
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return {"anyOf": [schema(each) for each in inner]}
@@ -126,8 +126,18 @@ _PRIMITIVES: dict[Any, dict[str, Any]] = {
 }
 
 
+def _is_record(kind: Any) -> bool:
+    """Whether a type is a dataclass."""
+    return is_dataclass(kind)
+
+
+def _names(kind: Any) -> Iterator[str]:
+    """Yield the names of a dataclass's fields."""
+    return (each.name for each in fields(kind))
+
+
 def _fits(kind: Any, value: Any) -> bool:
-    if is_dataclass(kind) or get_origin(kind) is not None:
+    if _is_record(kind) or get_origin(kind) is not None:
         return isinstance(value, Mapping | list)
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)

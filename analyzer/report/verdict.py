@@ -122,9 +122,9 @@ def _reason(strategies: Mapping[str, StrategyReport], recommended: str, rival_na
     what, less = (STRATEGIES[name].carried for name in (rival_name, recommended))
     if any(row.type == INPUT for row in facing.rows):
         what, less = (text.replace("dW[1..l]", "dX") for text in (what, less))
-    beside = f"{recommended} {format_short(here)} {less.removeprefix('numbers ')}"
+    beside = f"{recommended} {format_short(here)} of {less}"
     subject = rival_name if _tied(strategies[rival_name].predicted, strategies[recommended].predicted) else "it"
-    return f". At `{widest.name}` {subject} carries {format_short(there)} {what}, {beside}"
+    return f". At `{widest.name}` {subject} carries {format_short(there)} numbers of {what}, {beside}"
 
 
 def _break_even(target: Target) -> str:

@@ -102,6 +102,13 @@ class Emitter:
         self.call(node, "derivative", "derivative", makes=slope)
         self._named[node.index, "d"] = slope
 
+    def derivatives(self) -> None:
+        """Emit f'(x) of every elementwise layer that is differentiated through, for all that read it later."""
+        for node in self.graph.nodes:
+            through = any(self.graph.nodes[source].active for source in node.sources)
+            if through and isinstance(node.layer, Elementwise):
+                self.derivative(node)
+
     def loss(self) -> None:
         """Emit the loss's value, if there is a loss."""
         if not self.graph.jacobian:

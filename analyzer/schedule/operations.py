@@ -48,23 +48,28 @@ class Accumulate(Operation):
 
 
 class UnitVector(Operation):
-    """The unit vector of the loop's turn."""
+    """The unit vector of the loop's turn, of all numbers of a batch or in each sample."""
+
+    def __init__(self, samples: int = 1) -> None:
+        """Take the number of samples that have one each."""
+        self.samples = samples
 
     @rule(says="the next unit vector")
     def run(self, at: At, out: Array) -> None:
         """Fill 1 at the turn, 0 elsewhere."""
-        out[...] = 0.0
-        out.reshape(-1)[at.turn : at.turn + 1] = 1.0
+        flat = out.reshape(self.samples, -1)
+        flat[...] = 0.0
+        flat[:, at.turn : at.turn + 1] = 1.0
 
 
 class StoreRow(Operation):
-    """A row of a Jacobian, kept."""
+    """A row of a Jacobian, kept; or one for each sample."""
 
-    def __init__(self, rows: int) -> None:
-        """Take the number of rows."""
-        self.rows = rows
+    def __init__(self, rows: int, samples: int = 1) -> None:
+        """Take the number of rows, and of samples that have as many each."""
+        self.rows, self.samples = rows, samples
 
     @rule(says="row by row {0}")
     def run(self, at: At, row: Array, out: Array) -> None:
         """Copy it into the row of the turn."""
-        out.reshape(self.rows, -1)[at.turn : at.turn + 1] = row.reshape(1, -1)
+        out.reshape(self.samples, self.rows, -1)[:, at.turn] = row.reshape(self.samples, -1)

@@ -64,7 +64,7 @@ class Strategy:
         expects: of an estimate: what it should be, up to rounding, given its schedule, the data and exact gradients;
             None: it is compared with nothing.
         aliases: other names that it is known by.
-        carried: what its verdict calls the numbers that it carries from layer to layer.
+        carried: of what the numbers are that it carries from layer to layer, as the verdict says it.
         because: why it costs what it does beside another, as the verdict says it; None: the verdict says how much each
             carries at the layer where that is most.
     """
@@ -78,7 +78,7 @@ class Strategy:
     chooses: bool = False
     expects: Callable[[Plan, Data, Gradients], Gradients] | None = None
     aliases: Sequence[str] = ()
-    carried: str = "numbers of derivatives"
+    carried: str = "derivatives"
     because: str | None = None
 
     def plan(self, graph: Graph, options: Options | None = None) -> Plan:

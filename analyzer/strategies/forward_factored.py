@@ -31,32 +31,30 @@ def plan(graph: Graph) -> Plan:
     """Schedule one forward sweep that carries da[l]/dz[j], the loss, and each layer's contraction and gradient."""
     emitter = Emitter(graph)
     pusher = Pusher(emitter)
-    owners: dict[int, tuple[Node, str | None]] = {}  # of each birth: a node and its parameter, or None for its value
+    whole: dict[int, Node] = {}  # the node of each birth that is of its value
 
     outputs: dict[int, int] = {}  # of all nodes that share one's parameters
     for node in graph.nodes:
         outputs[node.owner] = outputs.get(node.owner, 0) + prod(node.shape)
     coupled = max((node.index for node in graph.nodes if node.layer is not None and node.layer.couples), default=-1)
 
-    def births(node: Node) -> tuple[Compact, ...]:
+    def births(pusher: Pusher, node: Node) -> tuple[Compact, ...]:
         columns = sum(prod(node.op.parameters[name]) for name in node.own_parameters)
         if node.index < coupled or not node.batched or columns < outputs[node.owner]:
-            born = parameter_births(pusher, node)
-            for part, name in zip(born, node.own_parameters, strict=True):
-                owners.setdefault(part.birth, (node, name))
-            return born
+            return parameter_births(pusher, node)
         identity = _birth(pusher, node)
-        owners[identity.birth] = (node, None)
+        whole[identity.birth] = node
         return (identity,)
 
     carried = accumulate_forward(pusher, births)
     cotangent = emitter.cotangent()
     gradients: Gradients = {}
-    for index, (node, name) in owners.items():
-        columns = carried.find(index)
-        if name is not None:
-            contract_parameter(emitter, node, name, cotangent, columns, gradients)
+    for birth in range(len(pusher.births)):
+        columns = carried.find(birth)
+        if birth in pusher.owners:
+            contract_parameter(emitter, *pusher.owners[birth], cotangent, columns, gradients)
             continue
+        node = whole[birth]
         delta = emitter.pulled(cotangent_symbol(node), emitter.shaped(node))
         _contract(emitter, node, cotangent, columns, delta)
         parameter_gradients(emitter, node, delta, gradients)
@@ -123,5 +121,5 @@ STRATEGY = Strategy(
     "forward_factored",
     "da[l]/dz[j]; the factor a[j-1] waits",
     plan,
-    carried="numbers of da[l]/dz[1..l] or da[l]/dW[1..l]",
+    carried="da[l]/dz[1..l] or da[l]/dW[1..l]",
 )

@@ -82,6 +82,6 @@ STRATEGY = Strategy(
     plan,
     exact=False,
     options=(CHUNK,),
-    carried="numbers of tangents",
+    carried="tangents",
     expects=projected,
 )

@@ -94,6 +94,6 @@ STRATEGY = Strategy(
     jacobians=True,
     options=(CHUNK,),
     aliases=("jacfwd", "jvp"),
-    carried="numbers of tangents",
+    carried="tangents",
     because="it runs the network again for every chunk of parameters, keeping next to nothing in between",
 )

@@ -12,16 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from gradcost.carrying.carried import Carried, Compact
+from gradcost.carrying.carried import Carried
 from gradcost.carrying.columns import Columns
 from gradcost.carrying.parameters import jacobian_parts, parameter_births
-from gradcost.carrying.pusher import Pusher
+from gradcost.carrying.pusher import Pusher, accumulate
 from gradcost.chains.brackets import Chain, Product, optimal
 from gradcost.chains.stages import crossing
 from gradcost.formula import Dims
-from gradcost.graph import At, Elementwise, Graph, Node, rule
+from gradcost.graph import At, Graph, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
+from gradcost.schedule.operations import StoreRow, UnitVector
 from gradcost.schedule.program import Buffer, Operation, Part, Plan, Program, Room, Segment
 from gradcost.schedule.strategy import Strategy
 from gradcost.schedule.walk import Walk, add_gradient, new_gradient, rows
@@ -192,10 +193,9 @@ class _Maker:
         self.graph, self.stages, self.cut = graph, stages, cut
         self.emitter = _with_values(graph)
         self.pusher = Pusher(self.emitter)
-        self.owners: dict[int, tuple[Node, str]] = {}
         carried = Carried(self.pusher.nothing)
         for stage in stages[:cut]:
-            carried = _carry(self.pusher, stage, self.owners)
+            carried = _carry(self.pusher, stage)
         self.end = stages[cut - 1][-1]
         self.columns = carried.all_columns()
         self.stack = self.pusher.all_dense(self.end, carried)
@@ -203,7 +203,7 @@ class _Maker:
     def bracketed(self, brackets: Product) -> Plan:
         """Emit the products of a chain in which nothing more is differentiated by."""
         found = self._make(brackets)
-        parts = jacobian_parts(self.emitter, self.owners, found.buffer, self.columns)
+        parts = jacobian_parts(self.pusher, found.buffer, self.columns)
         return Plan([Segment(self.emitter.program)], parts, carried=self.emitter.carried)
 
     def _node(self, place: int) -> Node:
@@ -266,12 +266,12 @@ class _Maker:
         with program.loop(rows):
             seed = self.emitter.pulled(f"e:{source.symbol}", self.emitter.shaped(node))
             if left is None:
-                self.emitter.do(source, "seed", UnitVectors(batch), makes=seed)
+                self.emitter.do(source, "seed", UnitVector(batch), makes=seed)
             else:
                 self.emitter.do(source, "seed", TakeRow(batch, rows), (left.buffer,), makes=seed)
             walk = Walk(self.emitter, seed, at=node)
             walk.back(self._between(product.start, at))
-            self.emitter.do(source, "seed", StoreRows(batch, rows), (walk.reached(target),), into=made)
+            self.emitter.do(source, "seed", StoreRow(rows, batch), (walk.reached(target),), into=made)
         pusher = Pusher(self.emitter)
         birth = pusher.nothing.with_birth(pusher.give_birth(target.symbol, target.shape))
         return _Matrix(made, birth, pusher)
@@ -284,7 +284,7 @@ class _Maker:
             walk = Walk(self.emitter, self.emitter.cotangent())
             walk.back(behind)
             self._meet(walk)
-            return Plan([Segment(program)], walk.gradients)
+            return Plan([Segment(program)], walk.gradients, carried=self.emitter.carried)
         return rows(self.emitter, behind, self._meet)
 
     def _meet(self, walk: Walk) -> None:
@@ -295,7 +295,7 @@ class _Maker:
         sizes = {"B": graph.batch, "n": prod(end.shape), "K": stack.shape[-1]}
         dims = Dims(sizes, {"B": "B", "n": f"n{end.number}", "K": "K"})
         self.emitter.do(end, "contraction", Meet(), (cotangent, stack), makes=found, dims=dims)
-        for index, (node, name) in self.owners.items():
+        for index, (node, name) in self.pusher.owners.items():
             gradient = new_gradient(self.emitter, node, name, walk.gradients, keep=walk.keep)
             entries = Part(found, self.columns.place(index))
             self.emitter.do(node, "contraction", Entries(*node.op.birth_order(name)), (entries,), makes=gradient)
@@ -334,17 +334,6 @@ class Times(_Rows):
         np.matmul(left.reshape(batch, rows, -1), second, out=out.reshape(batch, rows, columns))
 
 
-class UnitVectors(_Rows):
-    """The unit vector of the loop's turn, in each sample."""
-
-    @rule(says="the next unit vector")
-    def run(self, at: At, out: Array) -> None:
-        """Fill 1 at the turn, 0 elsewhere."""
-        flat = out.reshape(self.batch, -1)
-        flat[...] = 0.0
-        flat[:, at.turn : at.turn + 1] = 1.0
-
-
 class TakeRow(_Rows):
     """The row of the loop's turn."""
 
@@ -352,15 +341,6 @@ class TakeRow(_Rows):
     def run(self, at: At, left: Array, out: Array) -> None:
         """Copy it, in each sample."""
         out.reshape(self.batch, -1)[...] = left.reshape(self.batch, self.rows, -1)[:, at.turn]
-
-
-class StoreRows(_Rows):
-    """A row of a product, kept."""
-
-    @rule(says="row by row {0}")
-    def run(self, at: At, row: Array, out: Array) -> None:
-        """Copy it into the row of the turn, in each sample."""
-        out.reshape(self.batch, self.rows, -1)[:, at.turn] = row.reshape(self.batch, -1)
 
 
 class Meet(Operation):
@@ -397,23 +377,15 @@ def _with_loss(graph: Graph) -> Emitter:
 def _with_values(graph: Graph) -> Emitter:
     """Emit the forward sweep, and the derivatives of elementwise layers, which both modes read."""
     emitter = _with_loss(graph)
-    for node in graph.nodes:
-        if node.active and isinstance(node.layer, Elementwise) and any(graph.nodes[i].active for i in node.sources):
-            emitter.derivative(node)
+    emitter.derivatives()
     return emitter
 
 
-def _carry(pusher: Pusher, stage: Stage, owners: dict[int, tuple[Node, str]] | None = None) -> Carried:
+def _carry(pusher: Pusher, stage: Stage) -> Carried:
     """Emit the pushes and births of a stage, and return what its end carries."""
     for node in stage:
-        if not node.active:
-            continue
-        carried = pusher.push(node)
-        born: tuple[Compact, ...] = parameter_births(pusher, node) if node.own_parameters else ()
-        for part, name in zip(born, node.own_parameters, strict=True):
-            if owners is not None:
-                owners.setdefault(part.birth, (node, name))
-        pusher.carry(node, pusher.join_births(node, carried, born))
+        if node.active:
+            accumulate(pusher, node, parameter_births)
     return pusher.carried[stage[-1].index]
 
 

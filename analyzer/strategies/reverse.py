@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcost.graph import Elementwise, Graph
+from gradcost.graph import Graph
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.program import Plan, Segment
 from gradcost.schedule.strategy import Strategy
@@ -14,9 +14,7 @@ def plan(graph: Graph) -> Plan:
     emitter = Emitter(graph)
     emitter.forward()
     if graph.jacobian:
-        for node in graph.nodes:
-            if node.active and isinstance(node.layer, Elementwise):
-                emitter.derivative(node)  # the same for every row
+        emitter.derivatives()  # the same for every row
         return rows(emitter, graph.nodes)
     emitter.loss()
     walk = Walk(emitter, emitter.cotangent())
@@ -30,5 +28,5 @@ STRATEGY = Strategy(
     plan,
     jacobians=True,
     aliases=("backprop", "jacrev", "bptt"),
-    carried="numbers of delta",
+    carried="delta",
 )

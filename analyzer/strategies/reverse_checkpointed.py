@@ -133,5 +133,5 @@ STRATEGY = Strategy(
     options=(CHECKPOINTS,),
     chooses=True,
     aliases=("checkpoint",),
-    carried="numbers of delta",
+    carried="delta",
 )

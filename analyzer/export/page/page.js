@@ -214,10 +214,8 @@
     return draw;
   }
 
-  const growth = data.growth.flatMap((figure) => [
-    plot(figure, "multiplies", "Multiplies", DECIMAL),
-    plot(figure, "peak_bytes", "Peak memory", BINARY),
-  ]);
+  const growth = data.growth.flatMap((figure) =>
+    data.growing.map(([key, title, binary]) => plot(figure, key, title, binary ? BINARY : DECIMAL)));
   const drawGrowth = () => growth.forEach((draw) => draw());
   if (growth.length) {
     for (const strategy of data.strategies) {
