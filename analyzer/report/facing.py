@@ -12,6 +12,7 @@ from gradcost.schedule.program import Plan
 
 SHARED = ("primal", "loss")  # phases that every strategy has alike
 LOSS = "loss"
+INPUT = "input"  # the type of a row for what is differentiated by, and is no layer
 
 
 def sides(graph: Graph, names: Sequence[str], asked: Sequence[str] | None) -> tuple[str, ...]:
@@ -45,7 +46,7 @@ def facing(
         each = tuple(Side(carried[name].get(node.index, 0), multiplies[name][label]) for name in strategies)
         info = infos.get(label)
         if info is None:  # an input that is differentiated by
-            rows.append(LayerRow(label, "input", node.shape, 0, 0, each))
+            rows.append(LayerRow(label, INPUT, node.shape, 0, 0, each))
         else:
             rows.append(LayerRow(label, info.type, info.output_shape, info.parameters, macs[label], each))
     if any(multiplies[name][LOSS] for name in strategies) and LOSS not in ends:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gradcost.report.facing import SHARED
 from gradcost.report.figures import FIGURES, Figure, Figures
 from gradcost.report.model import LayerRow, Report, Side, StrategyReport
 from gradcost.report.table import Column, Table, short
@@ -94,6 +95,10 @@ def facing_table(report: Report, *, every: bool = False) -> Table:
     sides = tuple(Side(0, each) for each in sums)
     total = LayerRow("total", "", (), sum(row.parameters for row in rows), sum(row.macs for row in rows), sides)
     table.add(*_cells(total), style="total")
+    for name in report.facing.strategies:
+        primal, loss = (report.strategies[name].phase(phase).multiplies for phase in SHARED)
+        if primal > report.primal.predicted.multiplies:
+            table.notes.append(f"{name} takes {format_short(primal + loss)} besides: its forward passes are several.")
     return table
 
 
@@ -116,7 +121,7 @@ def folded(rows: Sequence[LayerRow]) -> list[LayerRow]:
         groups: dict[str, list[LayerRow]] = {}
         for row in rows:
             groups.setdefault(".".join(row.name.split(".")[: depth + 1]), []).append(row)
-        if 1 < len(groups) <= MOST_BLOCKS:
+        if 1 < len(groups) <= min(MOST_BLOCKS, len(rows) - 1):
             return [each[0] if len(each) == 1 else _merged(name, each) for name, each in groups.items()]
     return _largest(rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gradcost.report.facing import INPUT
 from gradcost.report.figures import Predicted
 from gradcost.report.model import Facing, StrategyReport, Target
 from gradcost.strategies import STRATEGIES
@@ -81,8 +82,11 @@ def _cost(figures: Predicted) -> str:
 
 def _factors(other: Predicted, best: Predicted) -> str:
     memory = f"{format_ratio(other.peak_bytes, best.peak_bytes)} the memory"
-    tie = _near(other.macs, best.macs)
-    macs = "a tie in MACs" if tie else f"{format_ratio(other.macs, best.macs)} the MACs"
+    if not best.multiplies:  # no factor leads from nothing to something
+        return f"{format_short(other.multiplies)} multiplies and {memory}"
+    macs = f"{format_ratio(other.macs, best.macs)} the MACs" if best.macs else f"{format_short(other.macs)} MACs"
+    if _near(other.macs, best.macs):
+        macs = "a tie in MACs"
     return f"{format_ratio(other.multiplies, best.multiplies)} the multiplies ({macs}) and {memory}"
 
 
@@ -116,8 +120,11 @@ def _reason(strategies: Mapping[str, StrategyReport], recommended: str, rival_na
     widest = max(facing.rows, key=lambda row: max(side.carried for side in row.sides))
     here, there = widest.sides[own].carried, widest.sides[others].carried
     what, less = (STRATEGIES[name].carried for name in (rival_name, recommended))
+    if any(row.type == INPUT for row in facing.rows):
+        what, less = (text.replace("dW[1..l]", "dX") for text in (what, less))
     beside = f"{recommended} {format_short(here)} of {less}"
-    return f". At `{widest.name}` it carries {format_short(there)} numbers of {what}, {beside}"
+    subject = rival_name if _tied(strategies[rival_name].predicted, strategies[recommended].predicted) else "it"
+    return f". At `{widest.name}` {subject} carries {format_short(there)} numbers of {what}, {beside}"
 
 
 def _break_even(target: Target) -> str:
