@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import gradcost
 from gradcost.configs import names
+from gradcost.report.facing import folded
 from gradcost.report.figures import BY_KEY
 from gradcost.report.model import LayerRow, Report, Side
 from gradcost.report.table import Column, Table
-from gradcost.report.tables import facing_table, folded, strategies_table
+from gradcost.report.tables import facing_table, strategies_table
 from gradcost.strategies import STRATEGIES
 from networks import networks
 from test_cli import run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradcost.report.facing import INPUT
+from gradcost.report.facing import INPUT, folded
 from gradcost.report.figures import Predicted
 from gradcost.report.model import Facing, StrategyReport, Target
 from gradcost.strategies import STRATEGIES
@@ -63,6 +63,10 @@ def verdict(
         factors = f"{recommended} and {rival_name} tie: {_cost(best)} against {_cost(other)}"
     else:
         factors = f"{recommended} wins with {_cost(best)}; {rival_name} takes {_factors(other, best)}"
+    level = [name for name, s in strategies.items() if s.exact and s.same_as is None and _tied(s.predicted, best)]
+    level = [name for name in level if name not in (recommended, rival_name)]
+    if level:
+        factors += f" ({' and '.join(level)} {'ties' if len(level) == 1 else 'tie'} with {recommended})"
     if target.outputs != "loss":
         return f"{factors}{_break_even(target)}."
     if budget is not None and other.peak_bytes > budget:
@@ -117,7 +121,8 @@ def _reason(strategies: Mapping[str, StrategyReport], recommended: str, rival_na
     if not {recommended, rival_name} <= set(facing.strategies) or not facing.rows:
         return ""
     own, others = facing.strategies.index(recommended), facing.strategies.index(rival_name)
-    widest = max(facing.rows, key=lambda row: max(side.carried for side in row.sides))
+    shown = [row for row in folded(facing.rows) if row.shape]  # layers and blocks of the table
+    widest = max(shown, key=lambda row: max(side.carried for side in row.sides))
     here, there = widest.sides[own].carried, widest.sides[others].carried
     what, less = (STRATEGIES[name].carried for name in (rival_name, recommended))
     if any(row.type == INPUT for row in facing.rows):
