@@ -41,10 +41,11 @@ def network_of(kind: str, shape: list[int], options: dict[str, Any], dtype: str 
     return gradcost.load({"batch": 2, "dtype": dtype, "input": given, "layers": layers, "loss": "none"})
 
 
-def by_inputs() -> gradcost.Network:
+def by_inputs(*, across_batch: bool) -> gradcost.Network:
     """Return a network whose input is a variable."""
     layers = [{"name": "y", "type": "dense", "units": 2}]
-    return gradcost.load({"input": {"shape": [3]}, "layers": layers}, outputs="y", wrt="inputs")
+    spec = {"input": {"shape": [3]}, "layers": layers}
+    return gradcost.load(spec, outputs="y", wrt="inputs", across_batch=across_batch)
 
 
 def pulls(network: gradcost.Network) -> Iterator[tuple[Step, dict[str, Any]]]:
@@ -95,7 +96,10 @@ def test_no_pull_is_left_out() -> None:
     """Every rule that pulls, of every class of layers, is among those that the test above sees."""
     seen = {
         (type(step.owner), step.rule)
-        for network in [*(network_of(*case) for case in (*EACH, EMBEDDING)), by_inputs()]
+        for network in [
+            *(network_of(*case) for case in (*EACH, EMBEDDING)),
+            *(by_inputs(across_batch=across) for across in (False, True)),
+        ]
         for step, _ in pulls(network)
     }
     rules = {(layer, name) for layer in concrete_layers() for name in dir(layer) if name.startswith("vjp_")}
