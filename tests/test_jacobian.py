@@ -127,8 +127,12 @@ def test_a_batch_of_jacobians_is_as_many_of_one(wrt: str, across: bool) -> None:
     spec = {"input": {"shape": [3]}, "layers": [*body, {"name": "u", "type": "dense", "units": 1}]}
     one = multiplies(spec, outputs="u", wrt=wrt)
     batch = multiplies({**spec, "batch": 1000}, outputs="u", wrt=wrt, across_batch=across)
-    for name in ("reverse", "forward_jvp"):
-        assert (batch[name] == 1000 * one[name]) is not (across and (name == "reverse" or wrt == "inputs"))
+    alone = {"reverse": 64, "forward_jvp": 0}  # products of weights alone, done once for all samples
+    for name, once in alone.items():
+        if across and (name == "reverse" or wrt == "inputs"):
+            assert batch[name] > 100 * 1000 * one[name]
+        else:
+            assert batch[name] == 1000 * one[name] - 999 * once
 
 
 def test_the_ntk_of_a_small_mlp() -> None:
@@ -137,7 +141,7 @@ def test_the_ntk_of_a_small_mlp() -> None:
     spec = {"batch": 16, "input": {"shape": [64]}, "layers": layers}
     found = gradcost.analyze(spec, outputs="out", measure=False).strategies["reverse"].predicted
     primal = 16 * (64 * 128 + 128 * 10)
-    rows = 16 * 10 * (128 * 10 + 128 * 10 + 64 * 128)
+    rows = 16 * 10 * (128 * 10 + 64 * 128) + 10 * 128 * 10  # the last weights meet unit vectors once for all samples
     assert found.macs == primal + rows
 
 

@@ -263,7 +263,8 @@ def _each(step: Step, arrays: Arrays, turn: int, out: Any) -> None:
         one = slice(sample, sample + 1)
         at = At({name: arrays[b][one] if b.batched else arrays[b] for name, b in step.reads.items()})
         at.turn = turn
-        args = (_operand(arg, arrays)[:, one] for arg in step.args)
+        operands = (_operand(arg, arrays) for arg in step.args)
+        args = (arg[:, one] if arg.shape[1] > 1 else arg for arg in operands)  # or the same for every sample
         getattr(step.owner, step.rule)(at, *args, out=out[sample])
 
 

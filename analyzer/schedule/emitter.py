@@ -194,6 +194,10 @@ class Emitter:
             samples=samples,
         )
 
+    def reads_samples(self, node: Node, rule: str, index: int | None = None) -> bool:
+        """Whether a rule of a node's layer reads what has a batch axis."""
+        return any(buffer.batched for buffer in self._reads(node, rule_of(node.op, rule).reads, index).values())
+
     def do(
         self,
         node: Node,

@@ -28,6 +28,15 @@ class Zeros(Operation):
         out[...] = 0.0
 
 
+class Repeat(Operation):
+    """What is the same for every sample, once for each."""
+
+    @rule(says="{0} for each sample")
+    def run(self, at: At, one: Array, out: Array) -> None:
+        """Copy it over the axis of the samples."""
+        np.copyto(out, one)
+
+
 class Accumulate(Operation):
     """The sum of two derivatives of one value or parameter."""
 

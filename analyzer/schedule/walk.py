@@ -9,7 +9,7 @@ from typing import TypeAlias
 from gradcost.formula import Dims
 from gradcost.graph import Elementwise, Join, Node, View
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.operations import Accumulate, StoreRows, UnitVectors
+from gradcost.schedule.operations import Accumulate, Repeat, StoreRows, UnitVectors
 from gradcost.schedule.program import Buffer, Plan, Room, Segment
 
 Gradients: TypeAlias = dict[tuple[int, str], Buffer]
@@ -48,6 +48,8 @@ class Walk:
                 if not graph.nodes[source].active:
                     continue
                 held = cotangents.get(source)
+                if node.op.partial:
+                    cotangent = _for_each_sample(self.emitter, node, cotangent)
                 if node.op.partial and held in partial:
                     self.emitter.call(node, "cotangent", "vjp_more", (cotangent,), into=held, sizes=_k(cotangent))
                     continue
@@ -96,22 +98,49 @@ def add_gradient(emitter: Emitter, node: Node, name: str, gradient: Buffer, grad
 
 
 def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer:
-    """Emit the cotangent of one input from that of the output."""
+    """Emit the cotangent of one input from that of the output.
+
+    A cotangent that is the same for every sample, as a unit vector is, stays so until it meets what is not: products of
+    weights alone are done once.
+    """
     source = emitter.graph.nodes[node.sources[index]]
-    shape = (emitter.graph.batch_of(node), *source.shape)
-    pulled = emitter.pulled(cotangent_symbol(source), shape, cotangent.shape[0])
-    sizes = _k(cotangent)
     if isinstance(node.op, View) or (isinstance(node.op, Join) and node.op.passes):
+        pulled = _pulled(emitter, source, cotangent)
         emitter.view(node, "cotangent", cotangent, pulled)
-    elif isinstance(node.op, Join):
-        rule = node.op.vjp_rule(index)
-        emitter.call(node, "cotangent", rule, (cotangent,), makes=pulled, index=index, sizes=sizes)
     elif isinstance(node.op, Elementwise):
         emitter.derivative(node)
-        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=(cotangent,), sizes=sizes)
+        pulled = emitter.pulled(cotangent_symbol(source), emitter.shaped(node), cotangent.shape[0])
+        over = (cotangent,) if cotangent.shape == pulled.shape else ()
+        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=over, sizes=_k(cotangent))
     else:
-        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, sizes=sizes)
+        place = index if isinstance(node.op, Join) else None
+        rule = node.op.vjp_rule(index) if isinstance(node.op, Join) else "vjp"
+        if emitter.reads_samples(node, rule, place):
+            cotangent = _for_each_sample(emitter, node, cotangent)
+        pulled = _pulled(emitter, source, cotangent)
+        sizes = {**_k(cotangent), **({"B": 1} if _alike(emitter, node, cotangent) else {})}
+        emitter.call(node, "cotangent", rule, (cotangent,), makes=pulled, index=place, sizes=sizes)
     return _over_samples(emitter, node, pulled) if node.batched and not source.batched else pulled
+
+
+def _pulled(emitter: Emitter, source: Node, cotangent: Buffer) -> Buffer:
+    """Return a buffer for a source's cotangents, as many of them and for as many samples as another's."""
+    cotangents, batch = cotangent.shape[:2]
+    return emitter.pulled(cotangent_symbol(source), (batch, *source.shape), cotangents)
+
+
+def _alike(emitter: Emitter, node: Node, cotangent: Buffer) -> bool:
+    """Whether a cotangent of a batch is the same for every sample."""
+    return cotangent.shape[1] < emitter.graph.batch_of(node)
+
+
+def _for_each_sample(emitter: Emitter, node: Node, cotangent: Buffer) -> Buffer:
+    """Emit a copy of a cotangent for each sample, where it is the same for all."""
+    if not _alike(emitter, node, cotangent):
+        return cotangent
+    every = emitter.pulled(cotangent.symbol, emitter.shaped(node), cotangent.shape[0])
+    emitter.do(node, "cotangent", Repeat(), (cotangent,), makes=every)
+    return every
 
 
 def _over_samples(emitter: Emitter, node: Node, pulled: Buffer) -> Buffer:
@@ -135,12 +164,13 @@ def cotangent_symbol(node: Node) -> str:
 
 def _accumulate(emitter: Emitter, node: Node, held: Buffer, more: Buffer) -> Buffer:
     """Emit the sum of two cotangents of a value that several layers read."""
-    total = emitter.pulled(held.symbol, held.shape[1:], held.shape[0])
-    batch = emitter.graph.batch_of(node)
+    batch = max(held.shape[1], more.shape[1])
+    total = emitter.pulled(held.symbol, (batch, *node.shape), held.shape[0])
     sizes = {"B": batch, "N": prod(node.shape), "K": held.shape[0]}
     dims = Dims(sizes, {"B": "B", "N": f"N{node.number}"})
-    over = (held, more)
-    emitter.do(node, "cotangent", Accumulate(), over, rule="cotangents", makes=total, dims=dims, over=over)
+    both = (held, more)
+    over = tuple(buffer for buffer in both if buffer.shape == total.shape)
+    emitter.do(node, "cotangent", Accumulate(), both, rule="cotangents", makes=total, dims=dims, over=over)
     return total
 
 
@@ -186,8 +216,9 @@ def _pull_rows(
 ) -> Gradients:
     """Emit the pull of some unit vectors together."""
     output = emitter.graph.output
-    seed = emitter.pulled(f"e:{output.symbol}", emitter.shaped(output), size)
-    emitter.do(output, "seed", UnitVectors(first, size, per_sample=emitter.graph.per_sample), makes=seed)
+    per_sample = emitter.graph.per_sample
+    seed = emitter.pulled(f"e:{output.symbol}", (1, *output.shape) if per_sample else emitter.shaped(output), size)
+    emitter.do(output, "seed", UnitVectors(first, size, per_sample=per_sample), makes=seed)
     walk = Walk(emitter, seed, keep=keep)
     walk.back(nodes)
     if finish is not None:

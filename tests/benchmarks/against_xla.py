@@ -1,7 +1,8 @@
 """Jacobians of MLPs beside XLA's own analyses: flops and temporary bytes of vmap(jacrev) and vmap(jacfwd).
 
-By hand, where JAX is installed. XLA counts a multiply-accumulate as two flops and folds what it can; ours are multiplies and additions
-of the schedule that gradcost runs. Its bytes are temporaries and results; ours the peak without parameters and inputs.
+By hand, where JAX is installed. XLA counts a multiply-accumulate as two flops and folds what it can; ours are the
+operations of the schedule that gradcost runs. Its bytes are temporaries and results; ours the peak without parameters
+and inputs.
 """
 
 from __future__ import annotations
