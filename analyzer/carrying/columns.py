@@ -58,8 +58,8 @@ class Columns:
     width: int
 
     def with_birth(self, index: int) -> Columns:
-        """Return the set and one more birth."""
-        return Columns(self.births, self.bits | 1 << index, self.width + self.births[index].width)
+        """Return the set and one birth, if it is another."""
+        return self if self.holds(index) else Columns(self.births, self.bits | 1 << index, self.width + self.births[index].width)
 
     def holds(self, index: int) -> bool:
         """Whether a birth is in the set."""
