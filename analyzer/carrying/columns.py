@@ -59,7 +59,9 @@ class Columns:
 
     def with_birth(self, index: int) -> Columns:
         """Return the set and one birth, if it is another."""
-        return self if self.holds(index) else Columns(self.births, self.bits | 1 << index, self.width + self.births[index].width)
+        if self.holds(index):
+            return self
+        return Columns(self.births, self.bits | 1 << index, self.width + self.births[index].width)
 
     def holds(self, index: int) -> bool:
         """Whether a birth is in the set."""

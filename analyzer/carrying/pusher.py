@@ -297,17 +297,24 @@ class Pusher:
 
         ``fresh`` says that nothing else reads the stacks, so that a birth may be added to the only one as it stands.
         """
-        parts = [part for part in parts if part.stack is not None]
-        dense = parts[0] if parts else Carried(self.nothing)
-        if dense.stack is not None and (len(parts) > 1 or not fresh):
-            shaped = dense.stack.shape[0] == self.emitter.graph.batch_of(at)
-            if len(parts) > 1 or not shaped or any(dense.columns.holds(part.birth) for part in compact):
-                dense = self._stacked(join, at, parts, range(len(parts)))
-            else:
-                stack = self.new_stack(at, dense.columns)
-                self.emitter.view(at, self.phase, dense.stack, stack)
-                dense = Carried(dense.columns, stack)
-        return self._sum(at, self.phase, dense.stack, dense.columns, compact)
+        dense = [part for part in parts if part.stack is not None]
+        if len(dense) > 1:
+            found = self._stacked(join, at, dense, range(len(dense)))
+        elif dense and not fresh:
+            found = self._alike(join, at, dense[0], compact)
+        else:
+            found = dense[0] if dense else Carried(self.nothing)
+        return self._sum(at, self.phase, found.stack, found.columns, compact)
+
+    def _alike(self, join: Node, at: Node, dense: Carried, compact: Sequence[Compact]) -> Carried:
+        """Emit a view of an input's stack, which is that of the sum too; a copy, where births are added to it."""
+        assert dense.stack is not None
+        spread = dense.stack.shape[0] != self.emitter.graph.batch_of(at)
+        if spread or any(dense.columns.holds(part.birth) for part in compact):
+            return self._stacked(join, at, [dense], range(1))
+        stack = self.new_stack(at, dense.columns)
+        self.emitter.view(at, self.phase, dense.stack, stack)
+        return Carried(dense.columns, stack)
 
     def _stacked(
         self, node: Node, at: Node, parts: Sequence[Carried], indices: Sequence[int], *, clears: bool = False
@@ -345,6 +352,8 @@ class Pusher:
 
     def _all_dense(self, node: Node, carried: Carried, source: Node) -> Carried:
         """Emit the compact Jacobians of ``source`` as columns of its stack, where ``node`` cannot keep them so."""
+        if carried.terms:
+            carried = self._settle(source, carried)
         if not carried.compact:
             return carried
         columns = carried.all_columns()
