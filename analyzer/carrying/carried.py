@@ -85,7 +85,7 @@ class Carried:
         return columns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Term:
     """A summand of the Jacobian of a value before its activation: sigma' may go into it, or into its factor, first.
 
@@ -101,3 +101,14 @@ class Term:
     def columns(self) -> Columns:
         """Its columns."""
         return self.carried.all_columns()
+
+    @property
+    def factor(self) -> Node:
+        """The layer of a term that has still to be pushed."""
+        assert self.node is not None
+        return self.node
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers of its factor sigma' meets for each of the value; its columns, where it has none."""
+        return self.columns.width if self.node is None else self.factor.op.inputs[0][-1]

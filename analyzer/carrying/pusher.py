@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from math import prod
 from typing import TypeAlias, TypedDict
 
@@ -16,6 +17,8 @@ from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.operations import Zeros
 from gradcost.schedule.program import Buffer, Operand, Part
 from gradcost.units import Shape
+
+MANY = 8  # terms of one sum: of more, all or none are folded
 
 
 class _Target(TypedDict, total=False):
@@ -143,23 +146,27 @@ class Pusher:
         return self.emitter.buffer(f"d{node.symbol}/d{self.births[birth].symbol}", self.emitter.shaped(node, rest))
 
     def _scale(self, node: Node, carried: Carried) -> Carried:
-        """Diagonal layers keep the structure: the stack is scaled, and so is each compact Jacobian (its birth)."""
-        slope = self.emitter.derivative(node)
-        if carried.terms:
-            before = self.emitter.graph.nodes[node.sources[0]]
-            if self._folding(carried) < self._scaling(carried):
-                return self._fold(node, before, carried, slope)
-            carried = self._settle(before, carried)
-        stack = None if carried.stack is None else self._scaled(node, carried.stack, carried.columns)
-        scaled = tuple(self._scaled_compact(node, part, slope) for part in carried.compact)
-        return Carried(carried.columns, stack, scaled)
+        """Diagonal layers keep the structure: the stack is scaled, and so is each compact Jacobian (its birth).
 
-    def _scaled(self, node: Node, stack: Buffer, columns: Columns) -> Buffer:
+        A term that waits may take sigma' into its factor instead; the others are added up first.
+        """
+        slope, before = self.emitter.derivative(node), self.emitter.graph.nodes[node.sources[0]]
+        chosen = self._folds(carried)
+        others = tuple(term for term in carried.terms if term not in chosen)
+        rest = self._settle(before, replace(carried, terms=others)) if others else replace(carried, terms=())
+        parts = [] if rest.stack is None else [self._scaled(node, rest.stack, rest.columns)]
+        compact = [self._scaled_compact(node, part, slope) for part in rest.compact]
+        for term in chosen:
+            folded = self.emitter.folded(term.factor, slope, self.phase)
+            parts.append(self._dense(term.factor, term.carried, node, folded))
+        return self._gather(before, node, parts, compact)
+
+    def _scaled(self, node: Node, stack: Buffer, columns: Columns) -> Carried:
         """Emit sigma' times dense columns."""
         made = self.new_stack(node, columns)
         sizes, names = _k(columns)
         self.emitter.call(node, self.phase, "jvp", (stack,), makes=made, sizes=sizes, names=names, over=(stack,))
-        return made
+        return Carried(columns, made)
 
     def _scaled_compact(self, node: Node, part: Compact, slope: Buffer) -> Compact:
         """Emit sigma' times a compact Jacobian; where that is a known 1, the product is sigma' itself."""
@@ -171,36 +178,22 @@ class Pusher:
             self.emitter.call(node, "birth", "jvp_compact", args, makes=made, sizes=part.sizes, names=part.names)
         return replace(part, buffer=made, unit=False)
 
-    def _scaling(self, carried: Carried) -> int:
-        """Return what sigma' costs after the sum, for each number of the value: the columns that it meets."""
-        union_of = carried.columns
-        for term in carried.terms:
-            union_of = union([union_of, term.columns])[0]
-        return union_of.width + sum(
-            part.rest for part in carried.compact if not part.unit and not union_of.holds(part.birth)
-        )
+    def _folds(self, carried: Carried) -> tuple[Term, ...]:
+        """Return the terms whose factor sigma' goes into: the choice of fewest multiplies, and of such with the fewest.
 
-    def _folding(self, carried: Carried) -> int:
-        """Return what it costs before the sum: each term or its factor is scaled, the fewer, and each birth."""
-        terms = sum(min(_inputs(term), term.columns.width) for term in carried.terms)
-        return terms + sum(part.rest for part in carried.compact if not part.unit)
+        For each number of the value sigma' meets the factor's inputs there, and elsewhere the columns of the sum.
+        """
+        able = [term for term in carried.terms if term.inputs < term.columns.width]
+        sizes = range(len(able) + 1) if len(able) <= MANY else (0, len(able))
+        choices = (chosen for size in sizes for chosen in combinations(able, size))
 
-    def _fold(self, node: Node, before: Node, carried: Carried, slope: Buffer) -> Carried:
-        """Emit the pushes of what waits with sigma' in the product or in its factor, the cheaper: ties, the product."""
-        emitter, parts = self.emitter, []
-        for term in carried.terms:
-            if term.node is None:
-                pushed = term.carried
-            elif _inputs(term) < term.columns.width:
-                folded = emitter.folded(term.node, slope, self.phase)
-                parts.append(self._dense(term.node, term.carried, node, folded))
-                continue
-            else:
-                pushed = self._dense(term.node, term.carried, before)
-            assert pushed.stack is not None
-            parts.append(Carried(pushed.columns, self._scaled(node, pushed.stack, pushed.columns)))
-        compact = [self._scaled_compact(node, part, slope) for part in carried.compact]
-        return self._gather(before, node, parts, compact)
+        def met(chosen: tuple[Term, ...]) -> int:
+            others = [term.columns for term in carried.terms if term not in chosen]
+            dense, _ = union([carried.columns, *others])
+            fresh = {part.birth: part.rest for part in carried.compact if not (part.unit or dense.holds(part.birth))}
+            return sum(term.inputs for term in chosen) + dense.width + sum(fresh.values())
+
+        return min(choices, key=met)
 
     def _settle(self, node: Node, carried: Carried) -> Carried:
         """Emit what waits at a node without a slope."""
@@ -413,11 +406,6 @@ def _spans(some: Columns, columns: Columns) -> tuple[tuple[Span, Span], ...]:
     """Return where runs of some columns stand among more, and where by themselves."""
     _, runs = union([some, columns])
     return tuple((run.columns, dict(run.holders)[0]) for run in runs if 0 in dict(run.holders))
-
-
-def _inputs(term: Term) -> int:
-    """Return how many numbers sigma' meets in a term's factor, for each of the value; of one without, the product's."""
-    return term.columns.width if term.node is None else term.node.op.inputs[0][-1]
 
 
 def _made_or_filled(stack: Buffer, *, fresh: bool) -> _Target:
