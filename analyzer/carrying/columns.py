@@ -58,7 +58,9 @@ class Columns:
     width: int
 
     def with_birth(self, index: int) -> Columns:
-        """Return the set and one more birth."""
+        """Return the set and one birth, if it is another."""
+        if self.holds(index):
+            return self
         return Columns(self.births, self.bits | 1 << index, self.width + self.births[index].width)
 
     def holds(self, index: int) -> bool:

@@ -1,4 +1,4 @@
-"""Compact Jacobians written into dense columns."""
+"""Compact Jacobians added to others, and written into dense columns."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from gradcost.schedule.program import Operation
 
 Blocks: TypeAlias = tuple[int, int, int, int]  # see ``Compact.blocks``
 Span: TypeAlias = tuple[int, int]
+
+
+class AddCompact(Operation):
+    """Two compact Jacobians of one birth, added."""
+
+    @rule(says="{0} + {1}", additions="B*J")
+    def run(self, at: At, one: Array, other: Array, out: Array) -> None:
+        """Fill out = one + other, of J numbers a sample."""
+        np.add(one, other, out=out)
 
 
 class AddDiagonal(Operation):

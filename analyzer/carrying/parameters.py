@@ -8,7 +8,7 @@ from gradcost.carrying.carried import Compact
 from gradcost.carrying.columns import Columns
 from gradcost.carrying.pusher import Pusher
 from gradcost.formula import Dims
-from gradcost.graph import At, Node, rule
+from gradcost.graph import At, Layer, Node, rule, rule_of
 from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.program import Buffer, Operation, Part
@@ -25,8 +25,15 @@ def parameter_births(pusher: Pusher, node: Node) -> tuple[Compact, ...]:
         birth = pusher.birth_of(node, name)
         made = pusher.new_compact(node, birth, rest)
         pusher.emitter.birth(node, name, made)
-        born.append(Compact(birth, made, axes, rest, node.dims.names.get("m") if len(shape) > 1 else None))
+        rest_name = node.dims.names.get("m") if len(shape) > 1 else None
+        born.append(Compact(birth, made, axes, rest, rest_name, unit=_is_one(node.op, name)))
     return tuple(born)
+
+
+def _is_one(layer: Layer, name: str) -> bool:
+    """Whether dy/dP is 1 wherever it is not 0, as that of a bias: a view of the single 1.0."""
+    rule = f"birth_{name}"
+    return hasattr(layer, rule) and rule_of(layer, rule).reads == ("one",)
 
 
 def contract_parameter(
@@ -49,8 +56,11 @@ def contract_parameter(
             {"B": batch, "S": lead // batch, "T": trail, "p": gradient.elements, "i": emitter.graph.item_bytes},
             {"B": "B", "T": f"T{node.number}", "p": size},
         )
-        contraction = ContractRows(columns.blocks) if trail == 1 else ContractBlocks(columns.blocks)
-        emitter.do(node, "contraction", contraction, (cotangent, columns.buffer), makes=found, dims=dims)
+        if columns.unit:
+            emitter.do(node, "contraction", SumUnits(columns.blocks), (cotangent,), makes=found, dims=dims)
+        else:
+            contraction = ContractRows(columns.blocks) if trail == 1 else ContractBlocks(columns.blocks)
+            emitter.do(node, "contraction", contraction, (cotangent, columns.buffer), makes=found, dims=dims)
     else:
         output = emitter.graph.output
         dims = Dims(
@@ -122,6 +132,16 @@ class ContractBlocks(_Blocks):
         lead, units, trail, rest = self.blocks
         each = np.matmul(g.reshape(lead, units, 1, trail), c.reshape(lead, units, trail, rest))
         np.add.reduce(each.reshape(lead, units, rest), axis=0, out=out.reshape(units, rest))
+
+
+class SumUnits(_Blocks):
+    """The same from known ones: each unit's own cotangents, summed."""
+
+    @rule(says="the sum of {0} over the batch", additions="(B*S*T-1)*p")
+    def run(self, at: At, g: Array, out: Array) -> None:
+        """Fill out[k] = sum_s,t g[s,k,t]."""
+        lead, units, trail, _ = self.blocks
+        np.add.reduce(g.reshape(lead, units, trail), axis=(0, 2), out=out.reshape(units))
 
 
 class Reorder(Operation):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from math import prod
 from typing import TypeAlias, TypedDict
 
-from gradcost.carrying.carried import Carried, Compact
+from gradcost.carrying.carried import Carried, Compact, Term
 from gradcost.carrying.columns import Birth, Columns, union
-from gradcost.carrying.dense import AddDiagonal, Densify
+from gradcost.carrying.dense import AddCompact, AddDiagonal, Densify, Span
 from gradcost.formula import Dims
-from gradcost.graph import Elementwise, Join, Node, View
+from gradcost.graph import Elementwise, Graph, Join, Node, View
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.operations import Zeros
-from gradcost.schedule.program import Buffer, Part
+from gradcost.schedule.program import Buffer, Operand, Part
 from gradcost.units import Shape
+
+MANY = 8  # terms of one sum: of more, all or none are folded
 
 
 class _Target(TypedDict, total=False):
@@ -34,14 +37,15 @@ class Pusher:
         carried: what has been carried to each node, by its index.
     """
 
-    def __init__(self, emitter: Emitter, phase: str = "push") -> None:
-        """Start with no births."""
+    def __init__(self, emitter: Emitter, phase: str = "push", *, waits: bool = False) -> None:
+        """Start with no births; ``waits`` says that a push may wait for the slope of the activation behind it."""
         self.emitter = emitter
         self.births: list[Birth] = []
         self.owners: dict[int, tuple[Node, str]] = {}
         self.carried: dict[int, Carried] = {}
         self._of_parameter: dict[tuple[tuple[int, str], tuple[Shape, tuple[int, ...]]], int] = {}
         self.phase = phase
+        self._sloped = _before_activations(emitter.graph) if waits else frozenset()
 
     @property
     def nothing(self) -> Columns:
@@ -79,13 +83,15 @@ class Pusher:
         if not active:
             return Carried(self.nothing)
         if isinstance(node.op, Join):
-            return self._join(node, active)
+            return self._add(node, active) if node.op.passes else self._join(node, active)
         carried = self.carried[node.sources[0]]
         if isinstance(node.op, Elementwise):
             return self._scale(node, carried)
         if isinstance(node.op, View):
             return self._rename(node, carried)
-        return self._dense(node, carried)
+        if node.index in self._sloped and hasattr(node.op, "fold"):
+            return Carried(self.nothing, terms=(Term(node, carried),))
+        return self._dense(node, carried, node)
 
     def join_births(self, node: Node, carried: Carried, born: Sequence[Compact]) -> Carried:
         """Add the births of a node's own parameters to what was pushed to it.
@@ -93,26 +99,43 @@ class Pusher:
         A parameter that a layer above shares is carried already: its birth here is added to those columns. This is the
         update of RTRL (Williams & Zipser 1989), where every step of time shares its weights.
         """
-        before = carried.all_columns()
-        fresh = []
-        for part in sorted(born, key=lambda part: part.birth):
-            if before.holds(part.birth):
-                if any(part.birth == other.birth for other in carried.compact):
-                    carried = self._all_dense(node, carried, node)
-                self._add_birth(node, carried, part)
-            else:
-                fresh.append(part)
-        joined = replace(carried, compact=(*carried.compact, *fresh))
-        in_order = not fresh or before.bits >> fresh[0].birth == 0
-        return joined if in_order else self._all_dense(node, joined, node)
+        born = sorted(born, key=lambda part: part.birth)
+        if carried.terms:
+            return replace(carried, compact=(*carried.compact, *born))
+        return self._sum(node, "birth", carried.stack, carried.columns, (*carried.compact, *born))
 
-    def _add_birth(self, node: Node, carried: Carried, part: Compact) -> None:
-        stack = carried.stack
-        assert stack is not None
-        start, _ = carried.columns.place(part.birth)
+    def _sum(
+        self, node: Node, phase: str, stack: Buffer | None, columns: Columns, compact: Sequence[Compact]
+    ) -> Carried:
+        """Add compact Jacobians to a stack that is the node's own; those of births that it lacks stay compact."""
+        kept: dict[int, Compact] = {}
+        for part in compact:
+            held = kept.get(part.birth)
+            if held is None and not columns.holds(part.birth):
+                kept[part.birth] = part
+                continue
+            if held is not None and held.axes == part.axes:
+                kept[part.birth] = self._both(node, phase, held, part)
+                continue
+            if held is not None:
+                dense = self._all_dense(node, Carried(columns, stack, (kept.pop(part.birth),)), node)
+                stack, columns = dense.stack, dense.columns
+            assert stack is not None
+            operation = AddDiagonal(columns.place(part.birth)[0], part.blocks)
+            self.emitter.do(node, phase, operation, (part.buffer,), into=stack, dims=self._numbers(node, part))
+        return Carried(columns, stack, tuple(kept[birth] for birth in sorted(kept)))
+
+    def _both(self, node: Node, phase: str, one: Compact, other: Compact) -> Compact:
+        """Emit the sum of two compact Jacobians of one birth, which is compact too."""
+        made = self.new_compact(node, one.birth, one.rest)
+        args = (one.buffer, other.buffer)
+        self.emitter.do(node, phase, AddCompact(), args, makes=made, dims=self._numbers(node, one))
+        return replace(one, buffer=made, unit=False)
+
+    def _numbers(self, node: Node, part: Compact) -> Dims:
+        """Return the symbols of a sum over the J numbers that a compact Jacobian has for a sample."""
         batch = self.emitter.graph.batch_of(node)
-        dims = Dims({"B": batch, "J": part.buffer.elements // batch}, {"B": "B", "J": f"J{node.number}"})
-        self.emitter.do(node, "birth", AddDiagonal(start, part.blocks), (part.buffer,), into=stack, dims=dims)
+        return Dims({"B": batch, "J": part.buffer.elements // batch}, {"B": "B", "J": f"J{node.number}"})
 
     def new_stack(self, node: Node, columns: Columns) -> Buffer:
         """Return a buffer for dense columns at a node."""
@@ -123,21 +146,62 @@ class Pusher:
         return self.emitter.buffer(f"d{node.symbol}/d{self.births[birth].symbol}", self.emitter.shaped(node, rest))
 
     def _scale(self, node: Node, carried: Carried) -> Carried:
-        """Diagonal layers keep the structure: the stack is scaled, and so is each compact Jacobian (its birth)."""
-        emitter = self.emitter
-        emitter.derivative(node)
-        stack = None
-        if carried.stack is not None:
-            stack = self.new_stack(node, carried.columns)
-            sizes, names = _k(carried.columns)
-            over = (carried.stack,)
-            emitter.call(node, self.phase, "jvp", (carried.stack,), makes=stack, sizes=sizes, names=names, over=over)
-        scaled = []
-        for part in carried.compact:
-            made = self.new_compact(node, part.birth, part.rest)
-            emitter.call(node, "birth", "jvp_compact", (part.buffer,), makes=made, sizes=part.sizes, names=part.names)
-            scaled.append(replace(part, buffer=made))
-        return Carried(carried.columns, stack, tuple(scaled))
+        """Diagonal layers keep the structure: the stack is scaled, and so is each compact Jacobian (its birth).
+
+        A term that waits may take sigma' into its factor instead; the others are added up first.
+        """
+        slope, before = self.emitter.derivative(node), self.emitter.graph.nodes[node.sources[0]]
+        chosen = self._folds(carried)
+        others = tuple(term for term in carried.terms if term not in chosen)
+        rest = self._settle(before, replace(carried, terms=others)) if others else replace(carried, terms=())
+        parts = [] if rest.stack is None else [self._scaled(node, rest.stack, rest.columns)]
+        compact = [self._scaled_compact(node, part, slope) for part in rest.compact]
+        for term in chosen:
+            folded = self.emitter.folded(term.factor, slope, self.phase)
+            parts.append(self._dense(term.factor, term.carried, node, folded))
+        return self._gather(before, node, parts, compact)
+
+    def _scaled(self, node: Node, stack: Buffer, columns: Columns) -> Carried:
+        """Emit sigma' times dense columns."""
+        made = self.new_stack(node, columns)
+        sizes, names = _k(columns)
+        self.emitter.call(node, self.phase, "jvp", (stack,), makes=made, sizes=sizes, names=names, over=(stack,))
+        return Carried(columns, made)
+
+    def _scaled_compact(self, node: Node, part: Compact, slope: Buffer) -> Compact:
+        """Emit sigma' times a compact Jacobian; where that is a known 1, the product is sigma' itself."""
+        made = self.new_compact(node, part.birth, part.rest)
+        if part.unit:
+            self.emitter.view(node, "birth", slope, made)
+        else:
+            args = (part.buffer,)
+            self.emitter.call(node, "birth", "jvp_compact", args, makes=made, sizes=part.sizes, names=part.names)
+        return replace(part, buffer=made, unit=False)
+
+    def _folds(self, carried: Carried) -> tuple[Term, ...]:
+        """Return the terms whose factor sigma' goes into: the choice of fewest multiplies, and of such with the fewest.
+
+        For each number of the value sigma' meets the factor's inputs there, and elsewhere the columns of the sum.
+        """
+        able = [term for term in carried.terms if term.inputs < term.columns.width]
+        sizes = range(len(able) + 1) if len(able) <= MANY else (0, len(able))
+        choices = (chosen for size in sizes for chosen in combinations(able, size))
+
+        def met(chosen: tuple[Term, ...]) -> int:
+            others = [term.columns for term in carried.terms if term not in chosen]
+            dense, _ = union([carried.columns, *others])
+            fresh = {part.birth: part.rest for part in carried.compact if not (part.unit or dense.holds(part.birth))}
+            return sum(term.inputs for term in chosen) + dense.width + sum(fresh.values())
+
+        return min(choices, key=met)
+
+    def _settle(self, node: Node, carried: Carried) -> Carried:
+        """Emit what waits at a node without a slope."""
+        parts = [
+            term.carried if term.node is None else self._dense(term.node, term.carried, node) for term in carried.terms
+        ]
+        fresh = all(term.node is not None for term in carried.terms)
+        return self._gather(node, node, parts, carried.compact, fresh=fresh)
 
     def _rename(self, node: Node, carried: Carried) -> Carried:
         """Views: the stack is viewed; so is a compact Jacobian that is diagonal in all axes, others become dense."""
@@ -155,48 +219,109 @@ class Pusher:
             renamed.append(replace(part, buffer=made, axes=(0, len(node.shape))))
         return Carried(carried.columns, stack, tuple(renamed))
 
-    def _dense(self, node: Node, carried: Carried) -> Carried:
-        """Other layers: everything becomes dense columns of one new stack, compact ones by the layer's short cut."""
+    def _dense(self, node: Node, carried: Carried, at: Node, folded: Mapping[str, Buffer] | None = None) -> Carried:
+        """Other layers: everything becomes dense columns of one new stack, compact ones by the layer's short cut.
+
+        The stack is of the value ``at``: that of the node, or where sigma' is folded into its weights that behind it.
+        """
         emitter = self.emitter
         last = (len(node.op.inputs[0]) - 1, len(node.op.inputs[0]))
         if not all(part.axes == last and hasattr(node.op, "jvp_compact") for part in carried.compact):
-            carried = self._all_dense(node, carried, self.emitter.graph.nodes[node.sources[0]])
+            carried = self._all_dense(node, carried, emitter.graph.nodes[node.sources[0]])
         columns = carried.all_columns()
-        stack = self.new_stack(node, columns)
-        calls = []
+        stack = self.new_stack(at, columns)
+        calls: list[tuple[str, Operand, Span, dict[str, int], dict[str, str]]] = []
         if carried.stack is not None:
-            calls.append(("jvp", carried.stack, carried.columns.width, *_k(carried.columns)))
+            for here, there in _spans(carried.columns, columns):
+                whole = there == (0, carried.columns.width)
+                source = carried.stack if whole else Part(carried.stack, there)
+                calls.append(("jvp", source, here, {"K": here[1] - here[0]}, {"K": "K"}))
         for part in carried.compact:
-            calls.append(("jvp_compact", part.buffer, self.births[part.birth].width, part.sizes, part.names))
-        start = 0
-        for method, source, width, sizes, names in calls:
+            method = "jvp_unit" if part.unit and hasattr(node.op, "jvp_unit") else "jvp_compact"
+            calls.append((method, part.buffer, columns.place(part.birth), part.sizes, part.names))
+        for number, (method, source, span, sizes, names) in enumerate(calls):
             emitter.call(
                 node,
                 self.phase,
                 method,
                 (source,),
-                **_made_or_filled(stack, fresh=start == 0),
-                columns=(start, start + width),
+                **_made_or_filled(stack, fresh=number == 0),
+                columns=span,
                 sizes=sizes,
                 names=names,
+                instead=folded,
             )
-            start += width
         return Carried(columns, stack)
+
+    def _add(self, node: Node, active: Sequence[int]) -> Carried:
+        """Sums: compact Jacobians stay so, but for births that another input carries dense.
+
+        Where an activation follows, and a term can take its slope first, the sum waits.
+        """
+        nodes = self.emitter.graph.nodes
+        carried = []
+        for index in (node.sources[i] for i in active):
+            source = self.carried[index]
+            spread = nodes[index].batched != node.batched  # its buffers are of one sample
+            carried.append(self._all_dense(node, source, nodes[index]) if spread else source)
+        compact = [part for each in carried for part in each.compact]
+        if not any(each.terms for each in carried):
+            return self._gather(node, node, carried, compact, fresh=False)
+        terms: list[Term] = []
+        for each in carried:
+            terms += each.terms
+            if each.stack is not None:
+                terms.append(Term(None, Carried(each.columns, each.stack)))
+        waiting = Carried(self.nothing, None, tuple(compact), tuple(terms))
+        return waiting if node.index in self._sloped else self._settle(node, waiting)
 
     def _join(self, node: Node, active: Sequence[int]) -> Carried:
         """Joins: each input's columns go into those of the union; where two inputs share a birth, they add up."""
-        emitter, layer = self.emitter, node.op
+        layer = node.op
         assert isinstance(layer, Join)
-        sources = [node.sources[i] for i in active]
-        dense = [self._all_dense(node, self.carried[i], self.emitter.graph.nodes[i]) for i in sources]
-        columns, runs = union([part.columns for part in dense])
-        stack = self.new_stack(node, columns)
-        if layer.clears:
+        sources = [self.emitter.graph.nodes[node.sources[i]] for i in active]
+        parts = [self._all_dense(node, self.carried[source.index], source) for source in sources]
+        return self._stacked(node, node, parts, active, clears=layer.clears)
+
+    def _gather(
+        self, join: Node, at: Node, parts: Sequence[Carried], compact: Sequence[Compact], *, fresh: bool = True
+    ) -> Carried:
+        """Emit the sum of dense and compact Jacobians of the value ``at``, by the rules of the layer that adds them.
+
+        ``fresh`` says that nothing else reads the stacks, so that a birth may be added to the only one as it stands.
+        """
+        dense = [part for part in parts if part.stack is not None]
+        if len(dense) > 1:
+            found = self._stacked(join, at, dense, range(len(dense)))
+        elif dense and not fresh:
+            found = self._alike(join, at, dense[0], compact)
+        else:
+            found = dense[0] if dense else Carried(self.nothing)
+        return self._sum(at, self.phase, found.stack, found.columns, compact)
+
+    def _alike(self, join: Node, at: Node, dense: Carried, compact: Sequence[Compact]) -> Carried:
+        """Emit a view of an input's stack, which is that of the sum too; a copy, where births are added to it."""
+        assert dense.stack is not None
+        spread = dense.stack.shape[0] != self.emitter.graph.batch_of(at)
+        if spread or any(dense.columns.holds(part.birth) for part in compact):
+            return self._stacked(join, at, [dense], range(1))
+        stack = self.new_stack(at, dense.columns)
+        self.emitter.view(at, self.phase, dense.stack, stack)
+        return Carried(dense.columns, stack)
+
+    def _stacked(
+        self, node: Node, at: Node, parts: Sequence[Carried], indices: Sequence[int], *, clears: bool = False
+    ) -> Carried:
+        """Emit the union of dense columns, by the node's rules for each of its inputs."""
+        emitter = self.emitter
+        columns, runs = union([part.columns for part in parts])
+        stack = self.new_stack(at, columns)
+        if clears:
             emitter.do(node, self.phase, Zeros(), makes=stack)
-        fresh = not layer.clears
+        fresh = not clears
         for run in runs:
             for order, (holder, span) in enumerate(run.holders):
-                source = dense[holder].stack
+                source = parts[holder].stack
                 assert source is not None
                 emitter.call(
                     node,
@@ -204,7 +329,7 @@ class Pusher:
                     "jvp_more" if order else "jvp_first",
                     (Part(source, span),),
                     columns=run.columns,
-                    index=active[holder],
+                    index=indices[holder],
                     sizes={"K": span[1] - span[0]},
                     names={"K": "K"},
                     **_made_or_filled(stack, fresh=fresh),
@@ -220,12 +345,13 @@ class Pusher:
 
     def _all_dense(self, node: Node, carried: Carried, source: Node) -> Carried:
         """Emit the compact Jacobians of ``source`` as columns of its stack, where ``node`` cannot keep them so."""
+        if carried.terms:
+            carried = self._settle(source, carried)
         if not carried.compact:
             return carried
         columns = carried.all_columns()
         stack = self.new_stack(source, columns)
-        _, runs = union([carried.columns, columns])
-        kept = tuple((run.columns, dict(run.holders)[0]) for run in runs if 0 in dict(run.holders))
+        kept = _spans(carried.columns, columns)
         places = tuple((columns.place(part.birth)[0], part.blocks) for part in carried.compact)
         args = (*(part.buffer for part in carried.compact), *((carried.stack,) if carried.stack else ()))
         self.emitter.do(node, "densify", Densify(places, kept), args, makes=stack)
@@ -255,9 +381,31 @@ def accumulate_forward(pusher: Pusher, births: Births) -> Carried:
     return pusher.carried[emitter.graph.output.index]
 
 
+def _before_activations(graph: Graph) -> frozenset[int]:
+    """Return the nodes whose value an activation alone reads, or a sum alone that is such a node itself."""
+    readers: dict[int, list[Node]] = {}
+    for node in graph.nodes:
+        for source in node.sources:
+            readers.setdefault(source, []).append(node)
+    found: set[int] = set()
+    for node in reversed(graph.nodes):
+        match readers.get(node.index, []):
+            case [reader] if reader.batched == node.batched:
+                adds = isinstance(reader.op, Join) and reader.op.passes and reader.index in found
+                if adds or isinstance(reader.op, Elementwise):
+                    found.add(node.index)
+    return frozenset(found)
+
+
 def _k(columns: Columns) -> tuple[dict[str, int], dict[str, str]]:
     """Return the symbol K, the number of columns that are pushed at once, and its name."""
     return {"K": columns.width}, {"K": "K"}
+
+
+def _spans(some: Columns, columns: Columns) -> tuple[tuple[Span, Span], ...]:
+    """Return where runs of some columns stand among more, and where by themselves."""
+    _, runs = union([some, columns])
+    return tuple((run.columns, dict(run.holders)[0]) for run in runs if 0 in dict(run.holders))
 
 
 def _made_or_filled(stack: Buffer, *, fresh: bool) -> _Target:

@@ -51,8 +51,18 @@ class Dense(Layer):
     @rule("W", says="{W} {g}", products="B*S*n*m*r")
     def jvp_compact(self, at: At, c: Array, out: Array) -> None:
         """Push a Jacobian that is diagonal in the input's units: a broadcast product and no sum."""
-        n, m = at.W.shape
-        np.multiply(at.W[:, :, None], c[..., None, :, :], out=out.reshape(*c.shape[:-2], n, m, c.shape[-1]))
+        n, m = at.W.shape[-2:]
+        np.multiply(at.W[..., None], c[..., None, :, :], out=out.reshape(*c.shape[:-2], n, m, c.shape[-1]))
+
+    @rule("W", says="{W}")
+    def jvp_unit(self, at: At, c: Array, out: Array) -> None:
+        """Push a Jacobian that is the identity in the input's units: a copy of W for each position."""
+        np.copyto(out, at.W)
+
+    @rule("W", says="{g} {W}", products="B*S*n*m")
+    def fold(self, at: At, d: Array, out: Array) -> None:
+        """Fold the slope of the activation behind into W: out[b,s,k,i] = d[b,s,k] W[k,i], for the pushes to read."""
+        np.multiply(at.W, d[..., None], out=out)
 
     @rule("W", says="{W}^T {g}", macs="B*S*n*m*K", additions="B*S*m*(n-1)*K")
     def vjp(self, at: At, g: Array, out: Array) -> None:

@@ -100,19 +100,28 @@ class Emitter:
         over = tuple(buffer for buffer in inputs if layer.in_place and buffer.shape == value.shape)
         self.call(node, phase, "primal", makes=value, over=over)
 
-    def derivative(self, node: Node) -> None:
+    def derivative(self, node: Node) -> Buffer:
         """Emit f'(x) of an elementwise layer, once; its pushes and pulls read it as ``d``."""
         layer = node.op
         if (node.index, "d") in self._named:
-            return
+            return self._named[node.index, "d"]
         assert isinstance(layer, Elementwise)
         if layer.slope is not None:
             self._named[node.index, "d"] = self._named[node.index, layer.slope]
-            return
+            return self._named[node.index, "d"]
         symbol = f"d{node.symbol}/d{self.graph.nodes[node.sources[0]].symbol}"
         slope = self.buffer(symbol, self.shaped(node), batched=node.batched)
         self.call(node, "derivative", "derivative", makes=slope)
         self._named[node.index, "d"] = slope
+        return slope
+
+    def folded(self, node: Node, slope: Buffer, phase: str) -> dict[str, Buffer]:
+        """Emit sigma' folded into what a layer multiplies by; return it under that name, for ``call``."""
+        (name,) = rule_of(node.op, "fold").reads
+        symbol = f"{slope.symbol} {self._named[node.index, name].symbol}"
+        made = self.buffer(f"({symbol})", self.shaped(node, node.op.inputs[0][-1]))
+        self.call(node, phase, "fold", (slope,), makes=made)
+        return {name: made}
 
     def derivatives(self) -> None:
         """Emit f'(x) of every elementwise layer that is differentiated through, for all that read it later."""
@@ -155,6 +164,7 @@ class Emitter:
         index: int | None = None,
         sizes: Mapping[str, int] | None = None,
         names: Mapping[str, str] | None = None,
+        instead: Mapping[str, Buffer] | None = None,
         over: tuple[Buffer, ...] = (),
         view_of: Buffer | None = None,
         samples: int = 0,
@@ -172,6 +182,7 @@ class Emitter:
             index: which input it is about, for joins.
             sizes: symbols that the layer alone does not know, such as K.
             names: the names that those go by.
+            instead: buffers that it reads in place of the layer's own, by name.
             over: see ``Step``.
             view_of: see ``Step``.
             samples: see ``Step``.
@@ -181,7 +192,7 @@ class Emitter:
             phase,
             node.op,
             rule,
-            reads=self._reads(node, rule_of(node.op, rule).reads, index),
+            reads=self._reads(node, rule_of(node.op, rule).reads, index) | dict(instead or {}),
             args=args,
             makes=makes,
             into=into,

@@ -77,7 +77,7 @@ def _of_operation(step: Step, rule: Rule) -> str:
 
 def _adds(rule: str) -> bool:
     """Whether a rule adds to what it fills: tangents of parameters, and what is behind the first input of a join."""
-    return rule.endswith("_more") or (rule.startswith("jvp_") and rule not in ("jvp_compact", "jvp_first"))
+    return rule.endswith("_more") or (rule.startswith("jvp_") and rule not in ("jvp_compact", "jvp_unit", "jvp_first"))
 
 
 def _filled(template: str, given: Mapping[str, str]) -> str | None:

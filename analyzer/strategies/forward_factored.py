@@ -30,7 +30,7 @@ from gradcost.units import Shape
 def plan(graph: Graph) -> Plan:
     """Schedule one forward sweep that carries da[l]/dz[j], the loss, and each layer's contraction and gradient."""
     emitter = Emitter(graph)
-    pusher = Pusher(emitter)
+    pusher = Pusher(emitter, waits=True)
     whole: dict[int, Node] = {}  # the node of each birth that is of its value
 
     outputs: dict[int, int] = {}  # of all nodes that share one's parameters
@@ -77,7 +77,7 @@ def _birth(pusher: Pusher, node: Node) -> Compact:
     made = pusher.new_compact(node, birth, 1)
     one = emitter.one()
     emitter.do(node, "birth", Identity(), (one,), makes=made, view_of=one)
-    return Compact(birth, made, (0, len(node.shape)), 1, None)
+    return Compact(birth, made, (0, len(node.shape)), 1, None, unit=True)
 
 
 class ContractEach(Operation):
@@ -107,6 +107,9 @@ def _contract(
     output, size = emitter.graph.output, prod(node.shape)
     batch = emitter.graph.batch_of(output)
     if isinstance(columns, Compact):
+        if columns.unit:
+            emitter.view(node, "contraction", cotangent, delta)
+            return
         dims = Dims({"B": batch, "N": size}, {"B": "B", "N": f"n{node.number}"})
         emitter.do(node, "contraction", ScaleEach(), (cotangent, columns.buffer), makes=delta, dims=dims)
         return

@@ -17,7 +17,7 @@ from gradcost.schedule.walk import Gradients
 def plan(graph: Graph) -> Plan:
     """Schedule one forward sweep that carries the Jacobians, the loss, and the contraction with dL/da[L]."""
     emitter = Emitter(graph)
-    pusher = Pusher(emitter)
+    pusher = Pusher(emitter, waits=True)
     carried = accumulate_forward(pusher, parameter_births)
     if graph.jacobian:
         stack = pusher.all_dense(graph.output, carried)
