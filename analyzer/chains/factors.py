@@ -96,7 +96,7 @@ def price(left: Factor, right: Factor, samples: int) -> int:
     """Return the multiplies of the product, of which one factor stands at least.
 
     Standing ones: each inner element meets the rows of its block on the left and the columns of its block on the
-    right. Otherwise all columns are pushed, or all rows pulled, through the one that does not stand. Each sample has a
+    right, once the blocks of one side are parts of those of the other. Otherwise all columns are pushed, or all rows pulled, through the one that does not stand. Each sample has a
     product of its own where a factor does; a product of weights alone is made once.
     """
     often = samples if left.sampled or right.sampled else 1
@@ -108,4 +108,10 @@ def price(left: Factor, right: Factor, samples: int) -> int:
         return 0
     alike = left.alike and right.alike and left.blocks == right.blocks
     inner = left.columns // left.blocks if alike else left.columns
-    return often * (left.rows // left.blocks) * inner * (right.columns // right.blocks)
+    blocks = right.blocks if nested(left, right) else gcd(left.blocks, right.blocks)
+    return often * (left.rows // left.blocks) * inner * (right.columns // blocks)
+
+
+def nested(left: Factor, right: Factor) -> bool:
+    """Whether the blocks of one side are parts of those of the other; the right ones are filled up where not."""
+    return gcd(left.blocks, right.blocks) in (left.blocks, right.blocks)

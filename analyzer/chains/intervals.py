@@ -60,7 +60,7 @@ def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int
     sizes = np.array([factors[0].columns, *(factor.rows for factor in factors)], kind)
     push = np.array([factor.passed.push if factor.passed else -1 for factor in factors], kind)
     pull = np.array([factor.passed.pull if factor.passed else -1 for factor in factors], kind)
-    cost, rows, inner, often, alike = (_Table(count, kind) for _ in range(5))
+    cost, rows, inner, often, alike, parts = (_Table(count, kind) for _ in range(6))
     at = np.zeros((count + 1, count + 1), np.int64)
 
     blocks = np.array([factor.blocks for factor in factors], kind)
@@ -78,11 +78,16 @@ def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int
         inner.set(length, sizes[:places] // block * sizes[length:])
         often.set(length, sampled)
         alike.set(length, equal)
+        parts.set(length, block)
         if length == 1:
             continue
         found = rows.left(length) * inner.right(length)
         if samples > 1:
             found = found * np.maximum(often.left(length), often.right(length))
+        if (blocks > 1).any():  # right blocks that are not nested with the left ones are filled up
+            one, other = parts.left(length), parts.right(length)
+            common = np.gcd(one, other)
+            found = found * np.where((common == one) | (common == other), 1, other // common)
         if same.any():
             shared = alike.right(length)
             found = found // np.where((shared > 0) & (shared == alike.left(length)), shared, 1)

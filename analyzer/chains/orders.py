@@ -13,7 +13,7 @@ from gradcost.chains import intervals, subsets
 from gradcost.chains.elimination import Dag, Remaining, cost_of
 
 RUN = 7  # neighbours in an order that are put into their least order at once
-WORK = 400  # vertices above which an order is not searched further
+WORK = 150  # vertices above which an order is not searched further
 
 
 def least_order(dag: Dag) -> tuple[int, ...]:
