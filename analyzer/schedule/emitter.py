@@ -102,6 +102,10 @@ class Emitter:
         self.call(node, "derivative", "derivative", makes=slope)
         self._named[node.index, "d"] = slope
 
+    def named(self, node: Node, name: str) -> Buffer:
+        """Return the buffer of a node's parameter, constant, aux or derivative."""
+        return self._named[node.index, name]
+
     def loss(self) -> None:
         """Emit the loss's value, if there is a loss."""
         if not self.graph.jacobian:
