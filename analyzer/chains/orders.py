@@ -8,6 +8,7 @@ local search: runs of neighbours in the order are put into their own least order
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from gradcost.chains import intervals, subsets
 from gradcost.chains.elimination import Dag, Remaining, cost_of
@@ -18,30 +19,60 @@ WORK = 150  # vertices above which an order is not searched further
 
 def least_order(dag: Dag) -> tuple[int, ...]:
     """Return the order of elimination, never dearer than forward or reverse."""
-    if path := chain(dag):
-        factors = [dag.edges[edge] for edge in zip(path, path[1:], strict=False)]
-        return tuple(path[place] for place in intervals.least_order(factors, dag.samples)[1])
+    first, rest = free(dag)
+    return first + (chained(rest) or best(rest))
+
+
+def free(dag: Dag) -> tuple[tuple[int, ...], Dag]:
+    """Return vertices that cost nothing, and the DAG without them: they are joined by one identity to what they are."""
+    graph, found = Remaining(dag), []
+    for v in dag.inner:
+        into, out = graph.into.get(v, {}), graph.out.get(v, {})
+        same = [side for side in (into, out) if len(side) == 1 and all(factor.unit for factor in side.values())]
+        passes = any(factor.passed for factor in (*into.values(), *out.values()))
+        if same and not passes and graph.cost(v) == 0:
+            graph.eliminate(v)
+            found.append(v)
+    edges = {(x, y): factor for x, ys in graph.out.items() for y, factor in ys.items()}
+    return tuple(found), Dag(edges, tuple(v for v in dag.inner if v not in found), dag.samples)
+
+
+def chained(dag: Dag) -> tuple[int, ...] | None:
+    """Return the least order of a chain; None for another DAG."""
+    if not (path := chain(dag)):
+        return None
+    factors = [dag.edges[edge] for edge in pairwise(path)]
+    return tuple(path[place] for place in intervals.least_order(factors, dag.samples)[1])
+
+
+def best(dag: Dag) -> tuple[int, ...]:
+    """Return the least order of a DAG that is no chain, or the best that is found where it is large."""
     orders = (dag.inner, dag.inner[::-1], markowitz(dag), dearest_last(dag))
-    best = min(orders, key=lambda order: cost_of(dag, order))
+    found = min(orders, key=lambda order: cost_of(dag, order))
     if len(dag.inner) <= WORK:
-        best = searched(dag, best)
+        found = searched(dag, found)
     if len(dag.inner) <= subsets.MOST:
-        best = subsets.least_order(dag, cost_of(dag, best)) or best
-    return best
+        found = subsets.least_order(dag, cost_of(dag, found)) or found
+    return found
+
+
+def exact(dag: Dag) -> bool:
+    """Whether the order is the least of all."""
+    _, rest = free(dag)
+    return len(rest.inner) <= subsets.MOST or bool(chain(rest))
 
 
 def chain(dag: Dag) -> tuple[int, ...]:
     """Return the vertices of a DAG that is a chain without identities, in order; nothing for another DAG."""
     if any(factor.unit for factor in dag.edges.values()):
         return ()
-    after = dict(dag.edges)
-    starts = {x for x, _ in after} - {y for _, y in after}
-    if len(starts) != 1 or len({x for x, _ in after}) < len(after) or len({y for _, y in after}) < len(after):
+    after, sources = dict(dag.edges.keys()), {y: x for x, y in dag.edges}
+    starts = after.keys() - sources.keys()
+    if len(starts) != 1 or len(after) < len(dag.edges) or len(sources) < len(dag.edges):
         return ()
-    follows = dict(after.keys())
     path = [*starts]
-    while path[-1] in follows:
-        path.append(follows[path[-1]])
+    while path[-1] in after:
+        path.append(after[path[-1]])
     return tuple(path)
 
 
@@ -72,20 +103,14 @@ def _greedy(dag: Dag, worth: Callable[[Remaining, int], float]) -> tuple[int, ..
 
 def searched(dag: Dag, order: Sequence[int]) -> tuple[int, ...]:
     """Return an order that no other order of ``RUN`` neighbours in it makes cheaper."""
-    best, cost = tuple(order), cost_of(dag, order)
-    gained = True
+    found, gained = tuple(order), True
     while gained:
-        gained = False
-        graph = Remaining(dag)
-        for start in range(0, max(1, len(best) - 1)):
-            run = best[start : start + RUN]
-            state = graph.copy()
-            now = sum(state.eliminate(v) for v in run)
-            better = subsets.least_run(graph, run, now)
+        gained, graph = False, Remaining(dag)
+        for start in range(len(found)):
+            run, state = found[start : start + RUN], graph.copy()
+            better = subsets.least_run(graph, run, sum(state.eliminate(v) for v in run))
             if better is not None:
-                best = (*best[:start], *better, *best[start + RUN :])
+                found = (*found[:start], *better, *found[start + RUN :])
                 gained = True
-            graph.eliminate(best[start])
-        after = cost_of(dag, best)
-        gained, cost = gained and after < cost, after
-    return best
+            graph.eliminate(found[start])
+    return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from gradcost.carrying.parameters import Reorder
 from gradcost.chains.elimination import Edge, Remaining
+from gradcost.chains.factors import identity
 from gradcost.eliminating.algebra import Local
 from gradcost.eliminating.locals import Locals
 from gradcost.eliminating.products import Spread
@@ -43,7 +45,8 @@ def _parts(found: Locals, edges: dict[Edge, Local]) -> Gradients:
     output = found.vertex(found.graph.output)
     for vertex, (key, _) in found.births.items():
         node = found.graph.nodes[key[0]]
-        matrix = found.algebra.matrix(found.graph.output, edges[vertex, output])
+        itself = Local(identity(prod(node.shape)), unit=1)
+        matrix = found.algebra.matrix(found.graph.output, itself if vertex == output else edges[vertex, output])
         add_gradient(found.emitter, node, key[1], _part(found, node, vertex, matrix), gradients)
     return gradients
 

@@ -57,7 +57,7 @@ class Locals:
             self._same[node.index] = self.vertex(nodes[node.sources[0]])
             return
         if isinstance(node.op, Variable):
-            self._join(self._birth(node, "X"), node.index, Local(identity(prod(node.shape)), unit=1))
+            self.births[node.index] = node.key("X"), node.op.birth_order("X")  # the inputs are a vertex as they are
             return
         for index, source in enumerate(node.sources):
             if nodes[source].active:

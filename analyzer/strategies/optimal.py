@@ -14,9 +14,8 @@ from math import prod
 from gradcost.carrying.carried import Carried, Compact
 from gradcost.carrying.parameters import parameter_births
 from gradcost.carrying.pusher import Pusher
-from gradcost.chains.orders import chain, least_order
+from gradcost.chains.orders import exact, least_order
 from gradcost.chains.stages import crossing
-from gradcost.chains.subsets import MOST
 from gradcost.eliminating.elimination import eliminate
 from gradcost.eliminating.locals import Locals
 from gradcost.formula import Dims
@@ -60,10 +59,9 @@ def _eliminated(graph: Graph) -> Plan:
     found = Locals(emitter)
     dag = found.dag()
     order = least_order(dag)
-    exact = len(dag.inner) <= MOST or bool(chain(dag))
     gradients = eliminate(found, order)
     names = " ".join(graph.nodes[v].symbol for v in order) or "nothing"
-    note = f"{'the least order' if exact else 'the best order found'} of elimination: {names}"
+    note = f"{'the least order' if exact(dag) else 'the best order found'} of elimination: {names}"
     return Plan([Segment(emitter.program)], gradients, carried=emitter.carried, schedule=names, note=note)
 
 
