@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gradcost.chains import intervals, orders, subsets
 from gradcost.chains.elimination import Dag, Remaining, cost_of
-from gradcost.chains.factors import Factor, Passed, identity, price, product, total
+from gradcost.chains.factors import Factor, Line, Passed, identity, price, product, total
 
 SIZES = st.sampled_from((1, 2, 3, 4, 6, 8))
 
@@ -31,9 +31,8 @@ def factors(draw: st.DrawFn, rows: int, columns: int, units: bool = True) -> Fac
         common = [n for n in range(1, min(rows, columns) + 1) if rows % n == columns % n == 0]
         return Factor(rows, columns, draw(st.sampled_from(common)), draw(st.booleans()), sampled)
     if kind == "passed":
-        push, pull = draw(st.integers(1, 30)), draw(st.integers(1, 30))
-        made = min(push * columns, pull * rows)
-        return Factor(rows, columns, sampled=sampled, passed=Passed(push, pull, made))
+        push, pull = (Line(draw(st.integers(0, 9)), draw(st.integers(1, 30))) for _ in range(2))
+        return Factor(rows, columns, sampled=sampled, passed=Passed(push, pull))
     return Factor(rows, columns, sampled=sampled)
 
 

@@ -9,6 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import gcd
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """The price of passing columns, or rows: ``fixed`` for the first of them, and ``each``."""
+
+    fixed: int
+    each: int
+
+    def of(self, number: int) -> int:
+        """Return the price of so many."""
+        return self.fixed + self.each * number
+
+    def beside(self, other: Line) -> Line:
+        """Return the price of passing them through two factors, each on its own."""
+        return Line(self.fixed + other.fixed, self.each + other.each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +32,12 @@ class Passed:
     """The prices of a factor that does not stand as a matrix, for one sample.
 
     Attributes:
-        push: for each column that is pushed through it (a JVP).
-        pull: for each row that is pulled through it (a VJP).
-        made: for all of its entries, once.
+        push: of columns that are pushed through it (JVPs).
+        pull: of rows that are pulled through it (VJPs).
     """
 
-    push: int
-    pull: int
-    made: int
+    push: Line
+    pull: Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +64,8 @@ class Factor:
 
     @property
     def made(self) -> int:
-        """What it costs, for one sample, until it stands."""
-        return self.passed.made if self.passed else 0
+        """What it costs, for one sample, until it stands: all unit columns are pushed, or all unit rows pulled."""
+        return min(self.passed.push.of(self.columns), self.passed.pull.of(self.rows)) if self.passed else 0
 
     @property
     def standing(self) -> Factor:
@@ -101,9 +115,9 @@ def price(left: Factor, right: Factor, samples: int) -> int:
     """
     often = samples if left.sampled or right.sampled else 1
     if left.passed:
-        return often * right.columns * left.passed.push
+        return often * left.passed.push.of(right.columns)
     if right.passed:
-        return often * left.rows * right.passed.pull
+        return often * right.passed.pull.of(left.rows)
     if left.unit or right.unit:
         return 0
     alike = left.alike and right.alike and left.blocks == right.blocks

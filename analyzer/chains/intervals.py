@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradcost.chains.factors import Factor
+from gradcost.chains.factors import Factor, Line, Passed
 from gradcost.numerics import Array, np
 
+NEVER = Line(0, -1)  # of a factor that stands
 LARGEST = 2**62  # what is proven to stay below is done in int64, the rest in Python's integers
 
 
@@ -58,8 +59,8 @@ def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int
     count = len(factors)
     kind = "int64" if bound(factors, samples) < LARGEST else "object"
     sizes = np.array([factors[0].columns, *(factor.rows for factor in factors)], kind)
-    push = np.array([factor.passed.push if factor.passed else -1 for factor in factors], kind)
-    pull = np.array([factor.passed.pull if factor.passed else -1 for factor in factors], kind)
+    passed = [factor.passed or Passed(NEVER, NEVER) for factor in factors]
+    push, pull = (np.array([line for line in lines], kind).T for lines in zip(*((p.push, p.pull) for p in passed)))
     cost, rows, inner, often, alike, parts = (_Table(count, kind) for _ in range(6))
     at = np.zeros((count + 1, count + 1), np.int64)
 
@@ -92,10 +93,10 @@ def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int
             shared = alike.right(length)
             found = found // np.where((shared > 0) & (shared == alike.left(length)), shared, 1)
         found = found + cost.left(length) + cost.right(length)
-        pulled = cost.stop[length:, length - 1] + sampled * sizes[length:] * pull[:places]
-        pushed = cost.of(length - 1)[:places] + sampled * sizes[:places] * push[length - 1 :]
-        found[:, 0] = np.where(pull[:places] < 0, found[:, 0], np.minimum(found[:, 0], pulled))
-        found[:, -1] = np.where(push[length - 1 :] < 0, found[:, -1], np.minimum(found[:, -1], pushed))
+        pulled = cost.stop[length:, length - 1] + sampled * (pull[0, :places] + pull[1, :places] * sizes[length:])
+        pushed = cost.of(length - 1)[:places] + sampled * (push[0, length - 1 :] + push[1, length - 1 :] * sizes[:places])
+        found[:, 0] = np.where(pull[1, :places] < 0, found[:, 0], np.minimum(found[:, 0], pulled))
+        found[:, -1] = np.where(push[1, length - 1 :] < 0, found[:, -1], np.minimum(found[:, -1], pushed))
         best = found.argmin(axis=1)
         at[np.arange(places), np.arange(places) + length] = np.arange(places) + 1 + best
         cost.set(length, found[np.arange(places), best])
@@ -106,9 +107,8 @@ def bound(factors: Sequence[Factor], samples: int) -> int:
     """Return what no cost of an interval, nor anything that is added up on the way there, exceeds."""
     size = max(max(factor.rows, factor.columns) for factor in factors)
     passed = [factor.passed for factor in factors if factor.passed]
-    through = max((max(each.push, each.pull) for each in passed), default=0)
-    made = max((each.made for each in passed), default=0)
-    return 2 * len(factors) * samples * (size**3 + size * through + made)
+    through = max((max(each.push.of(size), each.pull.of(size)) for each in passed), default=0)
+    return 2 * len(factors) * samples * (size**3 + 2 * through)
 
 
 def _order(at: Array, count: int) -> tuple[int, ...]:

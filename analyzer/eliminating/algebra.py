@@ -105,7 +105,7 @@ class Algebra:
         one, other = held.factor.passed, more.factor.passed
         if one is None or other is None:
             return self.total(node, self.standing(node, held), self.standing(node, more))
-        passed = Passed(one.push + other.push, one.pull + other.pull, one.made + other.made)
+        passed = Passed(one.push.beside(other.push), one.pull.beside(other.pull))
         sampled = held.factor.sampled or more.factor.sampled
         factor = Factor(held.factor.rows, held.factor.columns, sampled=sampled, passed=passed)
         return Local(factor, passes=held.passes + more.passes)
@@ -115,7 +115,7 @@ class Algebra:
         passed = local.factor.passed
         if passed is None:
             return local
-        pushes = passed.push * local.factor.columns <= passed.pull * local.factor.rows
+        pushes = passed.push.of(local.factor.columns) <= passed.pull.of(local.factor.rows)
         seed = self.unit(node, local.factor.columns if pushes else local.factor.rows)
         return self._pushed(node, local, seed) if pushes else self._pulled(node, seed, local)
 

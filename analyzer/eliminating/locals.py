@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from gradcost.chains.elimination import Dag, Edge
 from gradcost.carrying.dense import Densify
-from gradcost.chains.factors import Factor, Passed, identity
+from gradcost.chains.factors import Factor, Line, Passed, identity
 from gradcost.eliminating.algebra import Algebra, Local
 from gradcost.eliminating.products import Copy
 from gradcost.graph import Elementwise, Graph, Join, Node, View, rule_of
@@ -112,17 +112,16 @@ class Locals:
         layer = node.op
         join = isinstance(layer, Join)
         names = ("jvp_first" if join else "jvp", layer.vjp_rule(index) if isinstance(layer, Join) else "vjp")
-        push, pull = (self._each(node, name) for name in names)
+        push, pull = (self._line(node, name) for name in names)
         reads = {name for rule in names for name in rule_of(layer, rule).reads}
         sampled = node.batched and not reads <= set(layer.parameters)
-        passed = Passed(push, pull, min(push * columns, pull * rows))
-        return Local(Factor(rows, columns, sampled=sampled, passed=passed), passes=((node, index),))
+        return Local(Factor(rows, columns, sampled=sampled, passed=Passed(push, pull)), passes=((node, index),))
 
-    def _each(self, node: Node, name: str) -> int:
-        """Return the multiplies of one column, or row, more, for one sample."""
+    def _line(self, node: Node, name: str) -> Line:
+        """Return the multiplies of a rule on columns, or rows, for one sample."""
         cost = rule_of(node.op, name).cost
         one, two = (cost.evaluate(node.dims.extended({"B": 1, "K": k}, {}))[0] for k in (1, 2))
-        return two - one
+        return Line(2 * one - two, two - one)
 
     def _own(self, node: Node, name: str) -> Local:
         """Return dy/dW of a layer's own parameter."""
