@@ -94,7 +94,9 @@ def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int
             found = found // np.where((shared > 0) & (shared == alike.left(length)), shared, 1)
         found = found + cost.left(length) + cost.right(length)
         pulled = cost.stop[length:, length - 1] + sampled * (pull[0, :places] + pull[1, :places] * sizes[length:])
-        pushed = cost.of(length - 1)[:places] + sampled * (push[0, length - 1 :] + push[1, length - 1 :] * sizes[:places])
+        pushed = cost.of(length - 1)[:places] + sampled * (
+            push[0, length - 1 :] + push[1, length - 1 :] * sizes[:places]
+        )
         found[:, 0] = np.where(pull[1, :places] < 0, found[:, 0], np.minimum(found[:, 0], pulled))
         found[:, -1] = np.where(push[1, length - 1 :] < 0, found[:, -1], np.minimum(found[:, -1], pushed))
         best = found.argmin(axis=1)

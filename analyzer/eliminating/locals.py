@@ -131,7 +131,9 @@ class Locals:
             if name == "b":
                 return Local(identity(size), unit=1)
             source = self.graph.nodes[node.sources[0]]
-            row = self._viewed(node, self.emitter.values[source.index], (self.graph.batch_of(source), 1, 1, columns // size))
+            row = self._viewed(
+                node, self.emitter.values[source.index], (self.graph.batch_of(source), 1, 1, columns // size)
+            )
             return Local(Factor(size, columns, size, alike=True, sampled=source.batched), row)
         low, high = layer.birth_axes(name)
         lead, units = prod(node.shape[:low]), prod(node.shape[low:high])
