@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations
+from itertools import pairwise, permutations
 from math import gcd
 
 import numpy as np
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -39,7 +38,7 @@ def factors(draw: st.DrawFn, rows: int, columns: int, units: bool = True) -> Fac
 @st.composite
 def chains(draw: st.DrawFn, longest: int) -> list[Factor]:
     sizes = draw(st.lists(SIZES, min_size=2, max_size=longest + 1))
-    return [draw(factors(m, n, units=False)) for n, m in zip(sizes, sizes[1:], strict=False)]
+    return [draw(factors(m, n, units=False)) for n, m in pairwise(sizes)]
 
 
 @st.composite
@@ -150,7 +149,7 @@ def test_a_weight_matrix_is_a_factor_as_it_stands(sizes: list[int]) -> None:
             return 0
         return min(least(i, k) + least(k, j) + sizes[i] * sizes[k] * sizes[j] for k in range(i + 1, j))
 
-    chain = [Factor(n, m) for m, n in zip(sizes, sizes[1:], strict=False)]
+    chain = [Factor(n, m) for m, n in pairwise(sizes)]
     assert intervals.least_order(chain, 7)[0] == least(0, len(sizes) - 1)
 
 
@@ -181,7 +180,7 @@ def test_no_figure_on_the_way_passes_the_bound(chain: list[Factor], samples: int
 def test_a_thousand_stages_are_bracketed_within_seconds() -> None:
     """Waists of 2 in every tenth place: two factors of 64 x 2 at each, and all others pass 2 columns."""
     sizes = [2 if i % 10 == 5 else 64 for i in range(1001)]
-    chain = [Factor(n, m) for m, n in zip(sizes, sizes[1:], strict=False)]
+    chain = [Factor(n, m) for m, n in pairwise(sizes)]
     cost, order = intervals.least_order(chain, 1)
     assert cost == cost_of(path(chain, 1), order)
     assert sorted(order) == list(range(1, 1000))

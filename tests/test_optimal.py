@@ -161,7 +161,7 @@ def test_dense_and_activation_may_be_two_layers_and_views_may_stand_between(wrt:
         parted += [
             dense(f"l{number}", size),
             {"type": "reshape", "shape": [size]},
-            {"type": "activation", "function": kind},
+            {"type": "activation", "activation": kind},
         ]
     one.append(dense("out", 3))
     parted.append(dense("out", 3))

@@ -110,8 +110,9 @@ def price(left: Factor, right: Factor, samples: int) -> int:
     """Return the multiplies of the product, of which one factor stands at least.
 
     Standing ones: each inner element meets the rows of its block on the left and the columns of its block on the
-    right, once the blocks of one side are parts of those of the other. Otherwise all columns are pushed, or all rows pulled, through the one that does not stand. Each sample has a
-    product of its own where a factor does; a product of weights alone is made once.
+    right, once the blocks of one side are parts of those of the other. Otherwise all columns are pushed, or all rows
+    pulled, through the one that does not stand. Each sample has a product of its own where a factor does; a product of
+    weights alone is made once.
     """
     often = samples if left.sampled or right.sampled else 1
     if left.passed:

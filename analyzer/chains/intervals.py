@@ -60,7 +60,8 @@ def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int
     kind = "int64" if bound(factors, samples) < LARGEST else "object"
     sizes = np.array([factors[0].columns, *(factor.rows for factor in factors)], kind)
     passed = [factor.passed or Passed(NEVER, NEVER) for factor in factors]
-    push, pull = (np.array([line for line in lines], kind).T for lines in zip(*((p.push, p.pull) for p in passed)))
+    push = np.array([each.push for each in passed], kind).T
+    pull = np.array([each.pull for each in passed], kind).T
     cost, rows, inner, often, alike, parts = (_Table(count, kind) for _ in range(6))
     at = np.zeros((count + 1, count + 1), np.int64)
 

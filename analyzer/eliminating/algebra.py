@@ -82,9 +82,7 @@ class Algebra:
         factor = total(one.factor, other.factor)
         if one.unit and other.unit:
             return Local(factor, unit=one.unit + other.unit)
-        if one.unit:
-            one, other = other, one
-        elif one.factor.blocks > other.factor.blocks:
+        if one.unit or (not other.unit and one.factor.blocks > other.factor.blocks):
             one, other = other, one
         alike = factor.alike and one.numbers.shape[1] == 1
         made = self._room(node, factor)
@@ -152,33 +150,47 @@ class Algebra:
 
     def _pushed(self, node: Node, left: Local, right: Local) -> Local:
         """Emit the columns of the right factor pushed through the layers of the left one."""
-        emitter, found = self.emitter, None
+        emitter = self.emitter
+        found: Local | None = None
         factor = Factor(left.factor.rows, right.factor.columns, sampled=left.factor.sampled or right.factor.sampled)
         samples = factor.times(self.batch)
         right = self.filled(node, self.matrix(node, right), 1, samples)
         for layer, index in left.passes:
             source = emitter.graph.nodes[layer.sources[index]]
-            columns = factor.columns
-            tangents = emitter.buffer(right.numbers.symbol, (samples, *source.shape, columns))
+            tangents = emitter.buffer(right.numbers.symbol, (samples, *source.shape, factor.columns))
             emitter.view(node, "push", right.numbers, tangents)
-            stack = emitter.buffer(f"d{layer.symbol}/d*", (samples, *layer.shape, columns))
-            given = {"sizes": {"B": samples, "K": columns}, "names": {"K": "K"}}
-            if isinstance(layer.op, Join):
-                if layer.op.clears:
-                    emitter.do(layer, "push", Zeros(), makes=stack)
-                into = {"into": stack} if layer.op.clears else {"makes": stack}
-                emitter.call(layer, "push", "jvp_first", (tangents,), index=index, **into, **given)
-            else:
-                emitter.call(layer, "push", "jvp", (tangents,), makes=stack, **given)
-            made = emitter.buffer(stack.symbol, (samples, 1, factor.rows, columns))
+            stack = self._push(layer, index, tangents)
+            made = emitter.buffer(stack.symbol, (samples, 1, factor.rows, factor.columns))
             emitter.view(layer, "push", stack, made)
             found = self._added(layer, found, Local(factor, made))
         assert found is not None
         return found
 
+    def _push(self, node: Node, index: int, tangents: Buffer) -> Buffer:
+        """Emit the push of tangents (B, \\*shape, K) of one input through a layer, and return them behind it."""
+        emitter = self.emitter
+        samples, *_, columns = tangents.shape
+        stack = emitter.buffer(f"d{node.symbol}/d*", (samples, *node.shape, columns))
+        clears = isinstance(node.op, Join) and node.op.clears
+        if clears:
+            emitter.do(node, "push", Zeros(), makes=stack)
+        emitter.call(
+            node,
+            "push",
+            "jvp_first" if isinstance(node.op, Join) else "jvp",
+            (tangents,),
+            makes=None if clears else stack,
+            into=stack if clears else None,
+            index=index if isinstance(node.op, Join) else None,
+            sizes={"B": samples, "K": columns},
+            names={"K": "K"},
+        )
+        return stack
+
     def _pulled(self, node: Node, left: Local, right: Local) -> Local:
         """Emit the rows of the left factor pulled through the layers of the right one."""
-        emitter, found = self.emitter, None
+        emitter = self.emitter
+        found: Local | None = None
         factor = Factor(left.factor.rows, right.factor.columns, sampled=left.factor.sampled or right.factor.sampled)
         samples, rows = factor.times(self.batch), factor.rows
         left = self.filled(node, self.matrix(node, left), 1, samples)
@@ -187,12 +199,16 @@ class Algebra:
             cotangents = emitter.pulled(left.numbers.symbol, (samples, *layer.shape), rows)
             emitter.do(layer, "cotangent", ToRows(), (left.numbers,), makes=cotangents)
             pulled = emitter.pulled(f"d*/d{source.symbol}", (samples, *source.shape), rows)
-            given = {"sizes": {"B": samples, "K": rows}, "names": {"K": "K"}}
-            if isinstance(layer.op, Join):
-                rule = layer.op.vjp_rule(index)
-                emitter.call(layer, "cotangent", rule, (cotangents,), makes=pulled, index=index, **given)
-            else:
-                emitter.call(layer, "cotangent", "vjp", (cotangents,), makes=pulled, **given)
+            emitter.call(
+                layer,
+                "cotangent",
+                layer.op.vjp_rule(index) if isinstance(layer.op, Join) else "vjp",
+                (cotangents,),
+                makes=pulled,
+                index=index if isinstance(layer.op, Join) else None,
+                sizes={"B": samples, "K": rows},
+                names={"K": "K"},
+            )
             made = emitter.buffer(pulled.symbol, (samples, 1, rows, factor.columns))
             emitter.do(layer, "cotangent", FromRows(), (pulled,), makes=made)
             found = self._added(layer, found, Local(factor, made))

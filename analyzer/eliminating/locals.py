@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import TypeAlias
 
-from gradcost.chains.elimination import Dag, Edge
 from gradcost.carrying.dense import Densify
+from gradcost.chains.elimination import Dag, Edge
 from gradcost.chains.factors import Factor, Line, Passed, identity
 from gradcost.eliminating.algebra import Algebra, Local
 from gradcost.eliminating.products import Copy
-from gradcost.graph import Elementwise, Graph, Join, Node, View, rule_of
+from gradcost.graph import Elementwise, Join, Node, View, rule_of
 from gradcost.layers.dense import Dense
 from gradcost.layers.multiply import Multiply
 from gradcost.layers.variable import Variable

@@ -183,12 +183,11 @@ class _Maker:
 
     def met(self) -> Plan:
         """Emit a walk back to the cut, its gradients, and its product with the columns carried there."""
-        graph, program = self.graph, self.emitter.program
         behind = [node for stage in self.stages[self.cut :] for node in stage]
         walk = Walk(self.emitter, self.emitter.cotangent())
         walk.back(behind)
         self._meet(walk)
-        return Plan([Segment(program)], walk.gradients)
+        return Plan([Segment(self.emitter.program)], walk.gradients)
 
     def _meet(self, walk: Walk) -> None:
         """Emit the row times the columns, and each parameter's part of it."""
