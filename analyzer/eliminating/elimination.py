@@ -21,8 +21,11 @@ def eliminate(found: Locals, order: Sequence[int]) -> Gradients:
     """Emit the products of an order, and each parameter's part of the Jacobian."""
     graph, algebra = Remaining(found.dag()), found.algebra
     edges: dict[Edge, Local] = dict(found.edges)
+    filled: set[Edge] = set()
     for v in order:
         node = found.graph.nodes[v]
+        carried = (edges[edge].buffer for edge in sorted(filled) if v in edge)
+        found.emitter.carried[v] = tuple(buffer for buffer in carried if buffer is not None)
         for edge in graph.way(v).stands:
             edges[edge] = algebra.standing(node, edges[edge])
         into, out = graph.into.get(v, {}), graph.out.get(v, {})
@@ -30,11 +33,14 @@ def eliminate(found: Locals, order: Sequence[int]) -> Gradients:
             for y in out:
                 fill = algebra.product(node, edges[v, y], edges[x, v])
                 held = edges.get((x, y))
+                filled.add((x, y))
                 edges[x, y] = fill if held is None else algebra.total(node, algebra.standing(node, held), fill)
         for x in into:
             del edges[x, v]
+            filled.discard((x, v))
         for y in out:
             del edges[v, y]
+            filled.discard((v, y))
         graph.eliminate(v)
     return _parts(found, edges)
 
