@@ -130,6 +130,10 @@ class Emitter:
             if through and isinstance(node.layer, Elementwise):
                 self.derivative(node)
 
+    def named(self, node: Node, name: str) -> Buffer:
+        """Return the buffer of a node's parameter, constant, aux or derivative."""
+        return self._named[node.index, name]
+
     def loss(self) -> None:
         """Emit the loss's value, if there is a loss."""
         if not self.graph.jacobian:

@@ -1,0 +1,1 @@
+"""Vertex elimination as a schedule: a network's local Jacobians, and the steps that multiply them."""
