@@ -12,6 +12,7 @@ import gradcost
 from gradcost.configs import names, read
 from gradcost.execution.execute import Data, measure
 from gradcost.report.check_counts import compare_figures
+from gradcost.report.figures import Operations
 from gradcost.schedule.predict import predict
 from gradcost.spec.located import parse_yaml
 from gradcost.strategies import STRATEGIES, Options
@@ -64,16 +65,32 @@ def test_dense_chains_have_the_reference_products(spec: dict[str, Any]) -> None:
     B, n = spec["batch"], [spec["input"]["shape"][0], *(layer["units"] for layer in spec["layers"])]
     L, bias = len(n) - 1, int(spec["layers"][0]["bias"])
     p = [0] + [n[j] * n[j - 1] + bias * n[j] for j in range(1, L + 1)]
-    rows = {(layer.name, layer.phase): layer.counts for layer in report.strategies["forward_jacobian"].layers}
-    for i in range(1, L + 1):
-        name = f"dense_{i}"
-        assert rows[name, "birth"].multiplies == B * p[i]
+    rows = phases(report, "forward_jacobian")
+    assert rows["dense_1", "birth"].multiplies == B * n[1] * n[0]
+    for i in range(2, L + 1):
+        assert rows[f"dense_{i}", "birth"].multiplies == B * n[i] * n[i - 1]  # sigma' is the birth of b
+        first = B * n[i] * p[i - 1]
+        later = sum(B * n[i] * n[i - 1] * p[j] for j in range(1, i - 1))
+        slope = B * n[i] * min(n[i - 1], sum(p[1:i]))
+        assert rows[f"dense_{i}", "push"].multiplies == first + later + slope
+        assert rows[f"dense_{i}", "push"].macs == later
+
+
+@given(dense_chains())
+def test_dense_chains_have_the_reference_products_of_the_factored(spec: dict[str, Any]) -> None:
+    """The births of forward_factored are slopes that there are already, as docs/mathematics.md has it."""
+    report = gradcost.analyze(spec, measure=False)
+    B, n = spec["batch"], [spec["input"]["shape"][0], *(layer["units"] for layer in spec["layers"])]
+    rows = phases(report, "forward_factored")
+    for i in range(1, len(n)):
+        assert (f"dense_{i}", "birth") not in rows or rows[f"dense_{i}", "birth"].multiplies == 0
         if i > 1:
-            first = B * n[i] * p[i - 1]
-            later = sum(B * n[i] * n[i - 1] * p[j] for j in range(1, i - 1))
-            slopes = sum(B * n[i] * p[j] for j in range(1, i))
-            assert rows[name, "push"].multiplies == first + later + slopes
-            assert rows[name, "push"].macs == later
+            later = sum(B * n[i] * n[i - 1] * n[j] for j in range(1, i - 1))
+            assert rows[f"dense_{i}", "push"].multiplies == 2 * B * n[i] * n[i - 1] + later
+
+
+def phases(report: gradcost.Report, strategy: str) -> dict[tuple[str, str], Operations]:
+    return {(layer.name, layer.phase): layer.counts for layer in report.strategies[strategy].layers}
 
 
 @pytest.mark.parametrize("name", [name for name in names() if not name.startswith("zoo/")])

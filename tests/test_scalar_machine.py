@@ -62,7 +62,7 @@ CASES: dict[str, tuple[list[int], list[dict[str, Any]]]] = {
         [3],
         [
             dense(4, "identity", name="a"),
-            dense(4, "identity", name="b", **{"from": ["input"]}),
+            {**dense(4, "identity", name="b"), "from": ["input"]},
             {"type": "add", "name": "c", "from": ["a", "b"]},
             {"type": "activation", "activation": "tanh"},
             dense(2),
@@ -72,7 +72,7 @@ CASES: dict[str, tuple[list[int], list[dict[str, Any]]]] = {
         [3],
         [
             dense(4, name="a"),
-            dense(4, name="b", share="a", **{"from": ["input"]}),
+            {**dense(4, name="b", share="a"), "from": ["input"]},
             {"type": "add", "name": "c", "from": ["a", "b"]},
             dense(2),
         ],

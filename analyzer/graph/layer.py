@@ -61,7 +61,10 @@ class Layer:
     for its one input, ``jvp(at, t, out)`` and ``vjp(at, g, out)``; for each parameter P, ``vjp_P(at, g, out)`` (its
     gradients), ``jvp_P(at, v, out)`` (adds the tangents to ``out``) and the compact Jacobian (see ``Compact`` in
     the room ``carrying``), by ``birth_P(at, shape)``, which returns a view, or by ``fill_birth_P(at, out)``. It may
-    define ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense.
+    define ``jvp_compact(at, c, out)``, where a compact Jacobian can be pushed without first making it dense;
+    ``jvp_unit(at, c, out)``, the same where every number in it is a known 1; and ``fold(at, d, out)``, which multiplies
+    what its pushes read, the one thing that the rule names, by the slope of an activation behind: (B, \\*output, m) for
+    m inputs of a unit.
 
     Attributes:
         parameter_names: the parameters that its instances may have.
