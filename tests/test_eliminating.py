@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from autograd import jacobian
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -21,8 +20,7 @@ from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.predict import predict
 from gradcost.schedule.program import Plan, Segment
 from networks import networks
-from reference import output_function
-from test_jacobian import CHOSEN
+from test_jacobian import CHOSEN, expected_jacobians
 
 
 def prove(network: gradcost.Network, reverse: bool = False) -> None:
@@ -39,13 +37,9 @@ def prove(network: gradcost.Network, reverse: bool = False) -> None:
     wrong = list(compare_figures("elimination", prediction, measurement))
     assert not wrong, "\n".join(map(str, wrong))
     assert prediction.counts.multiplies - before == cost_of(dag, order)
-    start = {key: data.arrays["parameter", *key] for key in network.trained}
-    function = output_function(network, data)
-    with np.errstate(all="ignore"):
-        for key, values in start.items():
-            expected = np.asarray(jacobian(lambda value, key=key: function({**start, key: value}))(values))
-            bound = 1e-9 * (1 + np.abs(expected).max())
-            np.testing.assert_allclose(measurement.gradients[key], expected, rtol=1e-7, atol=bound, err_msg=str(key))
+    for key, expected in expected_jacobians(network, data).items():
+        bound = 1e-9 * (1 + np.abs(expected).max())
+        np.testing.assert_allclose(measurement.gradients[key], expected, rtol=1e-7, atol=bound, err_msg=str(key))
 
 
 @pytest.mark.parametrize(("kind", "shape", "options"), CHOSEN)

@@ -34,9 +34,8 @@ SPEC: dict[str, Any] = {
 }
 
 
-def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
-    """Hold each strategy's figures against its prediction, and its Jacobian against autograd's."""
-    data = Data(network)
+def expected_jacobians(network: gradcost.Network, data: Data) -> dict[tuple[int, str], Any]:
+    """Return autograd's Jacobians: of the batch, or where each sample has its own by its own input, of that alone."""
     start = {key: data.arrays["parameter", *key] for key in network.trained}
     function = output_function(network, data)
     with np.errstate(all="ignore"):
@@ -44,12 +43,17 @@ def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
             key: np.asarray(jacobian(lambda value, key=key: function({**start, key: value}))(values))
             for key, values in start.items()
         }
-    if network.per_sample:
-        for key, values in expected.items():
-            if values.ndim > len(network.trained[key]) + 1 + len(network.output.shape):  # by each sample's own input
-                expected[key] = np.stack(
-                    [np.take(values[b], b, axis=len(network.output.shape)) for b in range(len(values))]
-                )
+    axis = len(network.output.shape)
+    for key, values in expected.items():
+        if network.per_sample and values.ndim > 1 + axis + len(network.trained[key]):
+            expected[key] = np.stack([np.take(each, b, axis=axis) for b, each in enumerate(values)])
+    return expected
+
+
+def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
+    """Hold each strategy's figures against its prediction, and its Jacobian against autograd's."""
+    data = Data(network)
+    expected = expected_jacobians(network, data)
     top = max(np.abs(values).max() for values in expected.values())
     assert np.isfinite(top)
     assert applying(network) == ["reverse", "forward_jacobian", "forward_jvp", "optimal"]

@@ -62,7 +62,7 @@ def _part(found: Locals, node: Node, vertex: int, matrix: Local) -> Buffer:
     (_, name), (shape, order) = found.births[vertex]
     lead = emitter.shaped(graph.output)
     symbol = f"d{graph.output.symbol}/d{node.parameter_symbol(name)}"
-    made = emitter.buffer(symbol, (*lead, *node.op.parameters[name]), held=True)
+    made = emitter.buffer(symbol, (*lead, *node.op.gradient_shape(name)), held=True)
     if isinstance(node.op, Variable):
         emitter.do(node, "jacobian", Spread(), (matrix.numbers,), makes=made)
         return made

@@ -13,7 +13,7 @@ from gradcost.eliminating.products import Copy
 from gradcost.graph import Elementwise, Join, Node, View, rule_of
 from gradcost.layers.dense import Dense
 from gradcost.layers.multiply import Multiply
-from gradcost.layers.variable import Variable
+from gradcost.layers.variable import SampleVariable, Variable
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.program import Buffer
 from gradcost.units import Shape
@@ -56,7 +56,7 @@ class Locals:
         if isinstance(node.op, View) and not node.own_parameters:
             self._same[node.index] = self.vertex(nodes[node.sources[0]])
             return
-        if isinstance(node.op, Variable):
+        if isinstance(node.op, Variable | SampleVariable):
             self.births[node.index] = node.key("X"), node.op.birth_order("X")  # the inputs are a vertex as they are
             return
         for index, source in enumerate(node.sources):
