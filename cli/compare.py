@@ -28,8 +28,8 @@ def compare(
     from gradcost.cli.output import answer
     from gradcost.report import analyze
     from gradcost.report.figures import PREDICTED
-    from gradcost.report.model import PRIMAL
     from gradcost.report.table import Column, Table
+    from gradcost.strategies import PRIMAL
     from gradcost.units import format_count, format_ratio
 
     reports = [
@@ -41,7 +41,7 @@ def compare(
     sizes = [report.network.parameters for report in reports]
     table.add("parameters", *map(format_count, sizes), format_ratio(sizes[1], sizes[0]))
     shown = [figure for figure in PREDICTED if figure.drop is not None]
-    for name in (PRIMAL, *(name for name in reports[0].strategies if name in reports[1].strategies)):
+    for name in (PRIMAL.name, *(name for name in reports[0].strategies if name in reports[1].strategies)):
         for figure in shown:
             pair = [report.all[name].predicted[figure.key] for report in reports]
             label = f"{name} {figure.label}"

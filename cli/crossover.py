@@ -61,6 +61,7 @@ def crossover(
     """
     from gradcost.cli.output import answer
     from gradcost.cli.progress import Progress
+    from gradcost.errors import UsageError
     from gradcost.grids import crossover as run
     from gradcost.grids import parse_axis, paths
     from gradcost.grids.run import Settings
@@ -75,7 +76,11 @@ def crossover(
     with Progress() as bar:
         for done, axis in enumerate(axes):
             bar.update(f"along {axis.path}", done, len(axes))
-            flips += run(source, axis, settings, by=by)
+            try:
+                flips += run(source, axis, settings, by=by)
+            except UsageError:
+                if along:  # of the places that were not asked for, some take no other size
+                    raise
     found = []
     for flip in flips:
         (low, high), (first, second), (here, there) = flip.values, flip.winners, flip.figures

@@ -99,6 +99,10 @@ class Exports:
         settings = Settings.of({key: value for key, value in given.items() if key not in ("batch", "dtype")})
         axes = [parse_axis(text) for text in self.along] or growth_axes(tree, analysis)
         growth = growth_figures(tree, axes, settings, progress)
+        drawn = {figure.path for figure in growth}
+        lacking = next((axis.path for axis in axes if axis.path not in drawn), None)
+        if self.along and lacking:
+            raise UsageError(f"--along {lacking}: fewer than two of these whole numbers make a network; give others")
         if self.html:
             outputs.append(("--html", self.html, to_html(analysis, growth)))
         progress("drawing", 0, 0)

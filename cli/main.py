@@ -81,10 +81,10 @@ def zoo(json: str | None) -> None:
     Parameters and MACs are those that model cards state; tests hold the specs to them.
     """
     from gradcost.cli.output import answer
-    from gradcost.cli.zoo import zoo_reports, zoo_table
+    from gradcost.cli.zoo import zoo_figures, zoo_reports, zoo_table
 
     reports = zoo_reports()
-    answer(zoo_table(reports), reports, json)
+    answer(zoo_table(reports), zoo_figures(reports), json)
 
 
 @commands.command()

@@ -20,7 +20,7 @@ from gradcost.units import format_bytes, format_shape, format_short
 
 TENSOR_ROWS = 24  # of a small network, all tensors are listed
 LARGEST = 3  # of a larger one, these
-STYLES = {"head": "bold", "rule": "dim", "best": "green", "dim": "dim", "total": "bold", "": ""}
+STYLES = {"head": "bold", "rule": "dim", "best": "green", "dim": "dim", "note": "dim", "total": "bold", "": ""}
 MORE = "--layers shows every layer, --tensors every array, --explain the closed forms; --json, --html FILE keep all."
 
 
@@ -37,7 +37,7 @@ def say(to: Console, text: str, style: str = "") -> None:
 def show(to: Console, table: Table) -> None:
     """Print a table; what is wider than the terminal even so is not cut."""
     for line in table.lines(to.width):
-        to.print(Text(line.text, style=STYLES[line.style]), soft_wrap=True)
+        to.print(Text(line.text, style=STYLES[line.style]), soft_wrap=line.style != "note")
 
 
 def render(analysis: Analysis, *, layers: bool = False, tensors: bool = False, explain: bool = False) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradcost.configs import path
 from gradcost.configs.published import PUBLISHED
 from gradcost.report import analyze
@@ -51,3 +53,18 @@ def zoo_table(reports: list[Report]) -> Table:
         )
     )
     return table
+
+
+def zoo_figures(reports: list[Report]) -> list[dict[str, Any]]:
+    """Return the figures of the table, exactly."""
+    return [
+        {
+            "network": report.network.name,
+            "parameters": report.network.parameters,
+            "published_parameters": published.parameters,
+            "published_giga_macs": published.giga_macs,
+            "source": published.source,
+            **{name: strategy.predicted for name, strategy in report.all.items()},
+        }
+        for report, published in zip(reports, PUBLISHED.values(), strict=True)
+    ]

@@ -236,3 +236,32 @@ def test_prediction_needs_no_numpy(net: str) -> None:
         "sys.exit(any(name in sys.modules for name in ('numpy', 'rich')))"
     )
     assert subprocess.run([sys.executable, "-c", code, net]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trace", "two_layer", "--seed", "-1"], "seed must be a whole number of at least 0, not -1"),
+        (["crossover", "two_layer", "--along", "zork=1,2"], "no value along zork makes a network: zork: unknown key"),
+        (["analyze", "two_layer", "--no-measure", "--html", "FILE", "--along", "zork=1,2"], "--along zork: fewer than"),
+        (["analyze", "two_layer", "--no-measure", "--html", "FILE", "--along", "batch=2"], "--along batch: fewer than"),
+    ],
+)
+def test_what_is_not_there_is_not_passed_over(arguments: list[str], words: str, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    done = run(*(str(file) if word == "FILE" else word for word in arguments))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not file.exists()
+
+
+def test_a_page_of_a_network_with_a_variable_of_nothing(tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text(
+        "vars: {pad: 0}\nbatch: 2\ninput: {shape: [1, 6, 6]}\n"
+        "layers: [{type: conv2d, filters: 2, kernel: 3, padding: =pad}]\n",
+        encoding="utf-8",
+    )
+    done = run("analyze", str(spec), "--no-measure", "-q", "--html", str(tmp_path / "page.html"))
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)

@@ -195,3 +195,19 @@ def test_the_largest_arrays_of_a_large_network_are_named_once() -> None:
         sizes = {step.makes.name: step.makes.bytes for step in makers if step.makes is not None}
         assert len({buffer.name for buffer in found}) == 3
         assert [buffer.bytes for buffer in found] == sorted(sizes.values(), reverse=True)[:3]
+
+
+def test_wrong_arguments_are_refused_in_a_sentence() -> None:
+    analysis = gradcost.study("two_layer", strategies="reverse", measure=False)
+    wrong: Any = {"fraction": 1.5, "text": "x"}
+    assert analysis.timeline("backprop") == analysis.timeline("reverse")
+    for call, words in (
+        (lambda: analysis.timeline("rtrl"), "'rtrl' was not analysed here"),
+        (lambda: analysis.timeline("zork"), "'zork' was not analysed here"),
+        (lambda: gradcost.analyze("two_layer", budget=wrong["fraction"]), "budget must be a whole number of bytes"),
+        (lambda: gradcost.analyze("two_layer", budget=True), "budget must be a whole number of bytes"),
+        (lambda: gradcost.analyze("two_layer", seed=wrong["text"]), "seed must be a whole number"),
+        (lambda: gradcost.crossover("two_layer", gradcost.Axis("batch", (1, 2)), by="zork"), "by cannot be 'zork'"),
+    ):
+        with pytest.raises(gradcost.UsageError, match=words):
+            call()

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import gradcost
 from gradcost.configs import names
+from gradcost.report.facing import folded
 from gradcost.report.figures import BY_KEY
 from gradcost.report.model import LayerRow, Report, Side
 from gradcost.report.table import Column, Table
-from gradcost.report.tables import facing_table, folded, strategies_table
+from gradcost.report.tables import facing_table, strategies_table
 from gradcost.strategies import STRATEGIES
 from networks import networks
 from test_cli import run
@@ -185,3 +186,47 @@ def test_help_lists_the_strategies_and_their_other_names() -> None:
     shown = " ".join(run("analyze", "--help").stdout.split())
     for name, strategy in STRATEGIES.items():
         assert f"{name} ({', '.join(strategy.aliases)})" in shown if strategy.aliases else name in shown
+
+
+def test_what_carries_nothing_of_the_biases_is_not_said_to() -> None:
+    (jacobian,) = gradcost.analyze("two_layer", strategies="forward_jacobian", measure=False).notes
+    (reverse,) = gradcost.analyze("two_layer", strategies="reverse", measure=False).notes
+    assert "carried too" in jacobian
+    assert reverse == "Biases are 5 of the 21 trained parameters (23.8 %)."
+
+
+def test_a_verdict_about_inputs_names_inputs() -> None:
+    assert "12 numbers of da[l]/dX, " in gradcost.analyze("two_layer", wrt="inputs", measure=False).verdict
+    assert "numbers of da[l]/dW[1..l], " in gradcost.analyze("two_layer", wrt="hidden", measure=False).verdict
+
+
+def test_a_verdict_has_no_factor_of_nothing() -> None:
+    sums = {"input": {"shape": [3]}, "layers": [{"type": "positional"}]}
+    report = gradcost.analyze(sums, measure=False)
+    assert report.strategies["reverse"].predicted.multiplies == 0
+    assert "forward_jacobian takes 3 multiplies and 1.08x the memory." in report.verdict
+
+
+def test_a_tie_says_who_carries_more() -> None:
+    layers = [{"type": "dense", "units": 9, "trainable": False}, {"type": "dense", "units": 1, "bias": False}]
+    report = gradcost.analyze({"batch": 90, "input": {"shape": [99]}, "layers": layers}, measure=False)
+    assert "reverse and forward_jacobian tie" in report.verdict
+    assert "` forward_jacobian carries 810 numbers of da[l]/dW[1..l], reverse 90 of delta." in report.verdict
+
+
+def test_what_takes_several_forward_passes_says_what_they_take() -> None:
+    report = gradcost.analyze("two_layer", strategies=("reverse", "forward_jvp"), measure=False)
+    table = facing_table(report)
+    assert [row[-1] for row in table.rows if row[0] == "total"] == ["672"]
+    assert table.notes == [f"forward_jvp takes {1050 - 672} besides: its forward passes are several."]
+    assert facing_table(gradcost.analyze("bottleneck", outputs="out", wrt="inputs", measure=False)).notes == []
+
+
+def test_blocks_of_one_layer_fold_into_the_blocks_around_them() -> None:
+    spec: Any = {"type": "dense", "units": 3, "name": "d"}
+    for name, times in (("i", 2), ("m", 3), ("o", 3)):
+        spec = {"name": name, "repeat": times, "layers": [spec]}
+    report = gradcost.analyze({"input": {"shape": [3]}, "layers": [spec]}, measure=False)
+    shown = folded(report.facing.rows)
+    assert [row.name for row in shown] == [f"o.{o}.m.{m}.i" for o in (1, 2, 3) for m in (1, 2, 3)]
+    adds_up(report)

@@ -558,3 +558,20 @@ def test_the_schema_for_editors_refuses_mistakes(change: dict[str, Any]) -> None
     assert not SCHEMA.is_valid({**good, **change})
     with pytest.raises(SpecError):
         gradcost.load({**good, **change})
+
+
+def test_blocks_in_blocks_end_somewhere() -> None:
+    depth = 600
+    blocks: dict[str, Any] = {f"b{i}": {"layers": [{"block": f"b{i + 1}"}]} for i in range(depth)}
+    blocks[f"b{depth}"] = {"layers": [{"type": "dense", "units": 2}]}
+    with pytest.raises(SpecError, match="blocks stand more than 128 deep in one another"):
+        gradcost.load({"input": {"shape": [3]}, "blocks": blocks, "layers": [{"block": "b0"}]})
+    gradcost.load({"input": {"shape": [3]}, "blocks": blocks, "layers": [{"block": f"b{depth - 100}"}]})
+
+
+def test_what_is_no_type_names_no_layer() -> None:
+    with pytest.raises(SpecError) as caught:
+        gradcost.load(
+            {"input": {"shape": [3]}, "layers": [{"type": "\x1b[31mred\n"}, {"type": "dense", "from": "nope"}]}
+        )
+    assert str(caught.value).isprintable()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcost.counting import CountingArray, Meter
+from gradcost.errors import UsageError
 from gradcost.formula import Counts
 from gradcost.graph import At, Draws, Graph
 from gradcost.numerics import Array, np
@@ -27,7 +28,13 @@ class Data:
     """
 
     def __init__(self, graph: Graph, seed: int = 0) -> None:
-        """Draw everything from one seeded generator, in the network's dtype."""
+        """Draw everything from one seeded generator, in the network's dtype.
+
+        Raises:
+            UsageError: the seed is none.
+        """
+        if not isinstance(seed, int) or seed < 0:
+            raise UsageError(f"seed must be a whole number of at least 0, not {seed!r}")
         draws = Draws(seed, graph.dtype)
         self.graph = graph
         self.seed = seed

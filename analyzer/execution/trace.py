@@ -117,7 +117,7 @@ def trace(
     """Run strategies on a small network, and keep every step.
 
     Args:
-        source: a YAML file, a dict of the same form, or a network from ``load``.
+        source: see ``load``.
         strategies: one name, or several in the order of the traces.
         batch: see ``load``.
         dtype: see ``load``.

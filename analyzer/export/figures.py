@@ -174,6 +174,8 @@ def growth_axes(source: str | Path | Mapping[str, Any], analysis: Analysis) -> l
         values: tuple[int, ...] = BATCHES
         if path != "batch":
             here = value_at(tree, path)
+            if here < 1:
+                continue  # a variable such as a padding of 0 has no multiples
             values = tuple(dict.fromkeys(max(int(here * 2.0**power), 1) for power in DOUBLINGS))
         cost = len(values) if path.endswith(WIDTHS) else -(-sum(values) // here)
         if cost <= left:

@@ -17,10 +17,11 @@ from gradcost.export.template import filled, part
 from gradcost.formula import explain
 from gradcost.report.analyze import Analysis
 from gradcost.report.figures import RANKING, Figure
-from gradcost.report.model import PRIMAL, Report, StrategyReport
+from gradcost.report.model import Report, StrategyReport
 from gradcost.report.tables import SHOWN, not_run, state
 from gradcost.schedule.phases import GROUPS, KINDS, PHASES
 from gradcost.schedule.predict import PredictedRow, Prediction
+from gradcost.strategies import PRIMAL
 from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_shape, format_short
 
 SHOWN_NODES = 160
@@ -91,7 +92,7 @@ def _strategies(report: Report) -> str:
             value = strategy.predicted[figure.key]
             cells.append((figure.show(value), _float(value), f"{value:,}"))
             if figure.factor is not None:
-                cells.append(("", math.inf, "") if name == PRIMAL else _factor(value, base[figure.key]))
+                cells.append(("", math.inf, "") if name == PRIMAL.name else _factor(value, base[figure.key]))
         cells.append((state(strategy, name in wrong), None, strategy.skipped or ""))
         tags = "".join(
             f'<td data-sort="{_sortable(shown, by)}"'

@@ -8,10 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gradcost.errors import SpecError
+from gradcost.errors import SpecError, UsageError, nearest
 from gradcost.grids.grid import Axis, at
 from gradcost.grids.run import PREDICT, Settings, arguments, read_tree
 from gradcost.report import Report, analyze
+from gradcost.report.figures import RANKING
 
 SIZES = ("units", "filters", "repeat", "head_units", "batch")
 
@@ -66,7 +67,7 @@ def crossover(
     Two flips between neighbouring values of the axis, there and back, are not seen: a finer axis shows them.
 
     Args:
-        source: a YAML file or a dict of the same form.
+        source: see ``load``, but for a network that has been built.
         axis: rising whole numbers.
         settings: what each analysis is told; ``measure`` confirms each flip by runs on both sides of it.
         by: what decides: ``multiplies`` or ``peak_bytes``.
@@ -77,8 +78,11 @@ def crossover(
         UsageError: the axis names a place that is not there.
     """
     settings = Settings.of(given) if given else settings
+    if by not in (ranks := [figure.key for figure in RANKING]):
+        raise UsageError(f"by cannot be {by!r}{nearest(str(by), ranks)}")
     tree = read_tree(source)
     known: dict[int, Mapping[str, int] | None] = {}
+    problems: dict[int, str] = {}
 
     def figures(value: int) -> Mapping[str, int] | None:
         """Return what each exact strategy costs; None where the value makes no network."""
@@ -86,8 +90,8 @@ def crossover(
             try:
                 report = _report(tree, axis.path, value, replace(settings, measure=False))
                 known[value] = {name: report.strategies[name].predicted[by] for name in _rivals(report, settings)}
-            except SpecError:
-                known[value] = None
+            except SpecError as error:
+                known[value], problems[value] = None, str(error)
         return known[value]
 
     def winner(value: int) -> str | None:
@@ -96,6 +100,9 @@ def crossover(
 
     at(tree, {axis.path: 1})
     usable = [value for value in axis.values if isinstance(value, int) and winner(value) is not None]
+    if not usable:
+        wrong = next(iter(problems.values()), f"{axis.path}: an axis is whole numbers, rising")
+        raise UsageError(f"no value along {axis.path} makes a network: {wrong}")
     flips = []
     for low, high in pairwise(usable):
         if winner(low) == winner(high):

@@ -48,7 +48,7 @@ def fit(
     The peak never falls when the batch grows, so doubling and halving find it in about two predictions for each bit.
 
     Args:
-        source: a YAML file, a dict of the same form, or a network from ``load``.
+        source: see ``load``.
         memory: bytes, or text such as ``16GiB``.
         strategies: a name, or several; None: all that apply.
         training: what an optimizer holds besides, and how the numbers are stored.

@@ -101,7 +101,7 @@ def sweep(
     """Analyse every point of a grid, and yield each row when it is done.
 
     Args:
-        source: a YAML file or a dict of the same form.
+        source: see ``load``, but for a network that has been built.
         axes: what varies.
         settings: what each analysis is told.
         executor: where the work is done: a process pool, a Dask cluster's, any other; None: here, in order.

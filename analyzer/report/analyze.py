@@ -12,7 +12,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from gradcost.errors import BudgetError, UsageError
+from gradcost.errors import BudgetError, UsageError, nearest
 from gradcost.execution.timeline import Timeline, timeline
 from gradcost.graph import Graph
 from gradcost.network import load
@@ -33,13 +33,14 @@ from gradcost.report.model import (
 from gradcost.report.plain import finite
 from gradcost.report.verdict import BASELINE, recommend, rival, verdict
 from gradcost.schedule.predict import Prediction, predict
-from gradcost.strategies import OPTIONS, PRIMAL, STRATEGIES, Options, Plan, Strategy, chosen, known
+from gradcost.strategies import ALIASES, OPTIONS, PRIMAL, STRATEGIES, Options, Plan, Strategy, chosen, known
 from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count, parse_bytes
 from gradcost.version import __version__
 
 SECONDS_ALLOWED = 10.0
 SECONDS_PER_STEP = 1e-5  # what a small step costs, counted
 SECONDS_PER_FLOP = 2e-10  # of a large one
+JACOBIANS = {"forward_jacobian", "forward_factored"}  # strategies that carry columns of every bias
 
 Progress = Callable[[str, int, int], None]
 P = ParamSpec("P")
@@ -84,8 +85,15 @@ class Analysis:
     predictions: Mapping[str, Prediction] = field(repr=False)
 
     def timeline(self, name: str) -> Timeline:
-        """Return which array of a strategy is alive at which step of a pass."""
-        return timeline(self.plans[name])
+        """Return which array of a strategy is alive at which step of a pass.
+
+        Raises:
+            UsageError: the strategy is not among those that were analysed.
+        """
+        own = ALIASES.get(name, name)
+        if own not in self.plans:
+            raise UsageError(f"{name!r} was not analysed here{nearest(name, self.plans)}")
+        return timeline(self.plans[own])
 
 
 @contextmanager
@@ -118,7 +126,7 @@ def study(
     """Predict, and measure, what each strategy costs on a network.
 
     Args:
-        source: a YAML file, the name of a shipped network, a dict of the same form, or a network from ``load``.
+        source: see ``load``.
         strategies: a name, or several; None compares all.
         batch: instead of the spec's.
         dtype: instead of the spec's.
@@ -145,8 +153,8 @@ def study(
     """
     if isinstance(budget, str):
         budget = parse_bytes(budget)
-    if budget is not None and budget < 1:
-        raise UsageError(f"budget must be at least one byte, not {budget!r}")
+    if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
+        raise UsageError(f"budget must be a whole number of bytes, or text such as '8GiB', not {budget!r}")
     graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
     names = chosen(graph, strategies)
     asked = Options(budget=budget, **known(options))
@@ -216,9 +224,10 @@ def _notes(graph: Graph, reports: Mapping[str, StrategyReport]) -> Iterator[str]
             yield f"{name}: {strategy.note}{share}."
     if graph.bias_parameters:
         share = f"{100 * exact_ratio(graph.bias_parameters, graph.trained_parameters):.3g} %"
+        carried = ": their columns are carried too" if JACOBIANS & reports.keys() else ""
         yield (
             f"Biases are {format_count(graph.bias_parameters)} of the {format_count(graph.trained_parameters)} trained "
-            f"parameters ({share}): their columns are carried too."
+            f"parameters ({share}){carried}."
         )
 
 

@@ -58,7 +58,7 @@ def _error(value: float) -> str:
 
 
 FIGURES = (
-    Figure("multiplies", "multiplies", format_short, "scalar multiplications", drop=0, factor=0),
+    Figure("multiplies", "multiplies", format_short, "scalar multiplications", drop=0, factor=1),
     Figure("macs", "MACs", format_short, "multiplications inside contractions", drop=3, factor=5),
     Figure("additions", "additions", format_short, "additions, subtractions and sign changes"),
     Figure("divisions", "divisions", format_short, "divisions"),
@@ -71,7 +71,7 @@ FIGURES = (
         format_bytes,
         "the largest total of live arrays, in bytes",
         drop=0,
-        factor=0,
+        factor=1,
         title="peak memory",
     ),
     Figure(

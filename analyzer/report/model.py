@@ -11,10 +11,10 @@ from gradcost.errors import UsageError
 from gradcost.graph import LayerInfo
 from gradcost.report.figures import Measured, Operations, Predicted
 from gradcost.report.plain import Later, build, plain
+from gradcost.strategies import PRIMAL
 from gradcost.units import Shape, format_count, format_short
 
 SCHEMA_VERSION = "2.0"
-PRIMAL = "primal"  # what the forward pass alone goes by beside the strategies
 WARNING = "Warning: "  # what a note begins with that says what may be wrong with the network
 REPR_LENGTH = 300  # of a text that a repr quotes
 
@@ -303,7 +303,7 @@ class Report:
     @property
     def all(self) -> Mapping[str, StrategyReport]:
         """The primal and the strategies, by name."""
-        return {PRIMAL: self.primal, **self.strategies}
+        return {PRIMAL.name: self.primal, **self.strategies}
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ class Column:
 
 
 class Line(NamedTuple):
-    """A line of a table for a terminal; ``style`` is ``head``, ``rule``, ``best``, ``dim``, ``total`` or empty."""
+    """A line of a table for a terminal; its style is ``head``, ``rule``, ``note``, that of its row, or empty."""
 
     text: str
     style: str
@@ -95,7 +95,7 @@ class Table:
         for number, row in enumerate(table.rows):
             yield Line(table._line(row, widths), table.styles.get(number, ""))
         for note in table.notes:
-            yield Line(note, "dim")
+            yield Line(note, "note")
 
     def to_markdown(self) -> str:
         """Return the table in GitHub's Markdown; the best row is bold."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
+from gradcost.report.facing import SHARED, folded
 from gradcost.report.figures import FIGURES, Figure, Figures
-from gradcost.report.model import PRIMAL, LayerRow, Report, Side, StrategyReport
+from gradcost.report.model import LayerRow, Report, Side, StrategyReport
 from gradcost.report.table import Column, Table, short
+from gradcost.strategies import PRIMAL
 from gradcost.units import format_ratio, format_shape, format_short
 
-FOLDED_ABOVE = 12  # layers
-MOST_BLOCKS = 20  # rows that a network is folded to, where it has blocks
-LARGEST = 9  # rows of a network that has none
 SHOWN = tuple(figure for figure in FIGURES if figure.drop is not None)
 
 
@@ -39,11 +37,11 @@ def strategies_table(report: Report, *, all_rows: bool = False) -> Table:
         cells = [name]
         for figure in SHOWN:
             if figure.predicted:
-                cells += _predicted(figure, strategy.predicted, None if name == PRIMAL else base)
+                cells += _predicted(figure, strategy.predicted, None if name == PRIMAL.name else base)
         cells.append(state(strategy, name in wrong))
         cells += [_measured(figure, strategy) for figure in SHOWN if not figure.predicted]
         best = name == report.comparison.recommended
-        table.add(*cells, style="best" if best else "dim" if name == PRIMAL else "")
+        table.add(*cells, style="best" if best else "dim" if name == PRIMAL.name else "")
     return table
 
 
@@ -93,6 +91,10 @@ def facing_table(report: Report, *, every: bool = False) -> Table:
     sides = tuple(Side(0, each) for each in sums)
     total = LayerRow("total", "", (), sum(row.parameters for row in rows), sum(row.macs for row in rows), sides)
     table.add(*_cells(total), style="total")
+    for name in report.facing.strategies:
+        primal, loss = (report.strategies[name].phase(phase).multiplies for phase in SHARED)
+        if primal > report.primal.predicted.multiplies:
+            table.notes.append(f"{name} takes {format_short(primal + loss)} besides: its forward passes are several.")
     return table
 
 
@@ -100,46 +102,6 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
     numbers = (row.parameters, row.macs, *(each for side in row.sides for each in (side.carried, side.multiplies)))
     shown = (format_short(number) if number else "" for number in numbers)
     return short(row.name), row.type, format_shape(row.shape), *shown
-
-
-def folded(rows: Sequence[LayerRow]) -> list[LayerRow]:
-    """Fold the rows of a large network: layers of a block become one row, or the smallest layers one row of their own.
-
-    Sums stay what they are.
-    """
-    if len(rows) <= FOLDED_ABOVE:
-        return list(rows)
-    depth = max(row.name.count(".") for row in rows)
-    while depth > 0:
-        depth -= 1
-        groups: dict[str, list[LayerRow]] = {}
-        for row in rows:
-            groups.setdefault(".".join(row.name.split(".")[: depth + 1]), []).append(row)
-        if 1 < len(groups) <= MOST_BLOCKS:
-            return [each[0] if len(each) == 1 else _merged(name, each) for name, each in groups.items()]
-    return _largest(rows)
-
-
-def _largest(rows: Sequence[LayerRow]) -> list[LayerRow]:
-    """Return the layers that take the most, in their order, and one row for the others."""
-    most = sorted(rows, key=lambda row: max((side.multiplies for side in row.sides), default=row.macs), reverse=True)
-    kept = {row.name for row in most[:LARGEST]}
-    others = [row for row in rows if row.name not in kept]
-    last = _merged(f"and {len(others):,} more", others)
-    widest = tuple(
-        replace(side, carried=max(row.sides[i].carried for row in others)) for i, side in enumerate(last.sides)
-    )
-    return [*(row for row in rows if row.name in kept), replace(last, shape=(), type="", sides=widest)]
-
-
-def _merged(name: str, rows: Sequence[LayerRow]) -> LayerRow:
-    """Return several layers as one row: sums, and what stands at the end of the last."""
-    last = rows[-1]
-    sides = tuple(
-        Side(last.sides[i].carried, sum(row.sides[i].multiplies for row in rows)) for i in range(len(last.sides))
-    )
-    count = f"{len(rows):,} layers"
-    return LayerRow(name, count, last.shape, sum(r.parameters for r in rows), sum(r.macs for r in rows), sides)
 
 
 def not_run(strategies: Mapping[str, StrategyReport]) -> str:

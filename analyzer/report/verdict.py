@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gradcost.report.facing import INPUT, folded
 from gradcost.report.figures import Predicted
 from gradcost.report.model import Facing, StrategyReport, Target
 from gradcost.strategies import STRATEGIES
@@ -62,6 +63,10 @@ def verdict(
         factors = f"{recommended} and {rival_name} tie: {_cost(best)} against {_cost(other)}"
     else:
         factors = f"{recommended} wins with {_cost(best)}; {rival_name} takes {_factors(other, best)}"
+    level = [name for name, s in strategies.items() if s.exact and s.same_as is None and _tied(s.predicted, best)]
+    level = [name for name in level if name not in (recommended, rival_name)]
+    if level:
+        factors += f" ({' and '.join(level)} {'ties' if len(level) == 1 else 'tie'} with {recommended})"
     if target.outputs != "loss":
         return f"{factors}{_break_even(target)}."
     if budget is not None and other.peak_bytes > budget:
@@ -81,8 +86,11 @@ def _cost(figures: Predicted) -> str:
 
 def _factors(other: Predicted, best: Predicted) -> str:
     memory = f"{format_ratio(other.peak_bytes, best.peak_bytes)} the memory"
-    tie = _near(other.macs, best.macs)
-    macs = "a tie in MACs" if tie else f"{format_ratio(other.macs, best.macs)} the MACs"
+    if not best.multiplies:  # no factor leads from nothing to something
+        return f"{format_short(other.multiplies)} multiplies and {memory}"
+    macs = f"{format_ratio(other.macs, best.macs)} the MACs" if best.macs else f"{format_short(other.macs)} MACs"
+    if _near(other.macs, best.macs):
+        macs = "a tie in MACs"
     return f"{format_ratio(other.multiplies, best.multiplies)} the multiplies ({macs}) and {memory}"
 
 
@@ -113,11 +121,15 @@ def _reason(strategies: Mapping[str, StrategyReport], recommended: str, rival_na
     if not {recommended, rival_name} <= set(facing.strategies) or not facing.rows:
         return ""
     own, others = facing.strategies.index(recommended), facing.strategies.index(rival_name)
-    widest = max(facing.rows, key=lambda row: max(side.carried for side in row.sides))
+    shown = [row for row in folded(facing.rows) if row.shape]  # layers and blocks of the table
+    widest = max(shown, key=lambda row: max(side.carried for side in row.sides))
     here, there = widest.sides[own].carried, widest.sides[others].carried
     what, less = (STRATEGIES[name].carried for name in (rival_name, recommended))
+    if any(row.type == INPUT for row in facing.rows):
+        what, less = (text.replace("dW[1..l]", "dX") for text in (what, less))
     beside = f"{recommended} {format_short(here)} of {less}"
-    return f". At `{widest.name}` it carries {format_short(there)} numbers of {what}, {beside}"
+    subject = rival_name if _tied(strategies[rival_name].predicted, strategies[recommended].predicted) else "it"
+    return f". At `{widest.name}` {subject} carries {format_short(there)} numbers of {what}, {beside}"
 
 
 def _break_even(target: Target) -> str:

@@ -17,6 +17,7 @@ MAX_LAYERS = 200_000
 Scope: TypeAlias = ChainMap[str, str]
 Variables: TypeAlias = Mapping[str, int]
 NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
+MAX_DEPTH = 128  # of blocks in one another; a turn of a `repeat` counts twice
 _COMMON_KEYS = ("name", "type", "from", "trainable", "share")
 _REPEAT_KEYS = ("repeat", "index", "layers", "name", "from")
 _USE_KEYS = ("block", "with", "name", "from")
@@ -138,6 +139,8 @@ class _Unroller:
         """Add a block's layers; ``scope`` maps the names visible here to full names. Return the last layer's name."""
         if not isinstance(layers.value, list) or not layers.value:
             raise layers.error(f"layers must be a list of at least one layer, not {describe(layers.value or None)}")
+        if prefix.count(".") > MAX_DEPTH:
+            raise layers.error(f"blocks stand more than {MAX_DEPTH} deep in one another; write some out")
         block = _Block(prefix, scope, self._own_names(layers), variables)
         for position, node in enumerate(layers.value, start=1):
             if not isinstance(node.value, dict):
@@ -205,7 +208,8 @@ class _Unroller:
             raise node.error("a layer needs the key 'type' (or 'repeat' or 'block', for several)")
         if not isinstance(kind.value, str):
             raise kind.error(f"type must be a layer type's name, not {describe(kind.value)}")
-        short, full = self._name(node, f"{kind.value}_{position}", block)
+        stem = kind.value if re.fullmatch(NAME, kind.value) else "layer"  # what is no type may be any text
+        short, full = self._name(node, f"{stem}_{position}", block)
         sources = self._sources(node, full, previous, block)
         trainable = Bool().read(node.value["trainable"], "trainable") if "trainable" in node.value else True
         own = {key: value for key, value in node.value.items() if key not in _COMMON_KEYS}
