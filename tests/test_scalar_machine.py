@@ -38,6 +38,14 @@ def residual(width: int, blocks: int, before: str) -> list[dict[str, Any]]:
     return [*layers, dense(2)]
 
 
+def branches(count: int) -> list[dict[str, Any]]:
+    """Linear layers beside one another, added up in front of one activation."""
+    names = [f"b{i}" for i in range(count)]
+    beside = [{**dense(2, "identity", name=name), "from": ["h"]} for name in names]
+    total: list[dict[str, Any]] = [{"type": "add", "from": names}, {"type": "activation", "activation": "tanh"}]
+    return [dense(2, name="h"), *beside, *total, dense(1)]
+
+
 def rnn(units: int, **more: Any) -> list[dict[str, Any]]:
     """A recurrent layer, and a dense one behind it."""
     return [{"type": "rnn", "units": units, **more}, dense(2)]
@@ -77,6 +85,8 @@ CASES: dict[str, tuple[list[int], list[dict[str, Any]]]] = {
             dense(2),
         ],
     ),
+    "two branches": ([12], branches(2)),
+    "nine branches, too many to try each set": ([12], branches(9)),
     "rnn of 1 step": ([1, 3], rnn(4)),
     "rnn of 2 steps": ([2, 3], rnn(4)),
     "rnn of 5 steps": ([5, 2], rnn(3, bias=False)),
