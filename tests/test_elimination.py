@@ -7,7 +7,7 @@ from itertools import pairwise, permutations
 from math import gcd
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gradcost.chains import intervals, orders, subsets
@@ -200,6 +200,7 @@ def large(draw: st.DrawFn) -> Dag:
     return Dag(edges, tuple(range(1, at)), 1)
 
 
+@settings(max_examples=20)
 @given(large())
 def test_larger_ones_are_never_dearer_than_forward_or_reverse(dag: Dag) -> None:
     order = orders.least_order(dag)

@@ -110,6 +110,14 @@ def test_a_product_of_weights_alone_is_made_once() -> None:
     assert multiplies({"batch": 64, "input": {"shape": [32]}, "layers": layers}) == 32 * 2 * 32
 
 
+def test_positions_that_share_weights_share_their_product() -> None:
+    """(W2 (x) I) (W1 (x) I) = (W2 W1) (x) I, and a slope between them makes the positions differ."""
+    linear = {"batch": 2, "input": {"shape": [5, 4]}, "layers": [dense("w", 3), dense("out", 4)]}
+    assert multiplies(linear) == 4 * 3 * 4
+    bent = {"batch": 2, "input": {"shape": [5, 4]}, "layers": [dense("w", 3, activation="tanh"), dense("out", 4)]}
+    assert multiplies(bent) == 2 * 5 * (3 * 4 + 4 * 3 * 4)
+
+
 def test_branches_are_bracketed_each_on_its_own() -> None:
     layers = [*branch("a", "one"), *branch("b", "two"), {"name": "out", "type": "add", "from": ["one", "two"]}]
     alone = multiplies({"input": {"shape": [32]}, "layers": branch("", "out")})
