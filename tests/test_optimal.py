@@ -110,6 +110,31 @@ def test_a_product_of_weights_alone_is_made_once() -> None:
     assert multiplies({"batch": 64, "input": {"shape": [32]}, "layers": layers}) == 32 * 2 * 32
 
 
+def test_positions_that_share_weights_share_their_product() -> None:
+    """(W2 (x) I) (W1 (x) I) = (W2 W1) (x) I, and a slope between them makes the positions differ."""
+    linear = {"batch": 2, "input": {"shape": [5, 4]}, "layers": [dense("w", 3), dense("out", 4)]}
+    assert multiplies(linear) == 4 * 3 * 4
+    bent = {"batch": 2, "input": {"shape": [5, 4]}, "layers": [dense("w", 3, activation="tanh"), dense("out", 4)]}
+    assert multiplies(bent) == 2 * 5 * (3 * 4 + 4 * 3 * 4)
+
+
+def test_linear_layers_without_a_matrix_are_passed_once_for_all_samples() -> None:
+    layers: list[dict[str, Any]] = [
+        {"name": "c1", "type": "conv2d", "filters": 2, "kernel": 2},
+        {"name": "c2", "type": "conv2d", "filters": 2, "kernel": 2},
+        {"type": "flatten"},
+        dense("out", 3),
+    ]
+    one, many = ({"batch": batch, "input": {"shape": [1, 4, 4]}, "layers": layers} for batch in (1, 5))
+    assert multiplies(one) == multiplies(many) > 0
+
+
+def test_compact_births_are_pushed_by_forward_jacobian_where_that_is_cheaper() -> None:
+    """Positions share W: dz/dW, written out as a factor, has its zeros scaled too."""
+    spec = {"input": {"shape": [5, 4]}, "layers": [dense("out", 3, activation="tanh")]}
+    assert multiplies(spec, "params") == multiplies(spec, "params", "forward_jacobian") == 5 * 3 * 4
+
+
 def test_branches_are_bracketed_each_on_its_own() -> None:
     layers = [*branch("a", "one"), *branch("b", "two"), {"name": "out", "type": "add", "from": ["one", "two"]}]
     alone = multiplies({"input": {"shape": [32]}, "layers": branch("", "out")})

@@ -1,1 +1,1 @@
-"""Mathematics of chains: where a chain is cut, which states are kept, how a product is bracketed. No graph in it."""
+"""Mathematics of chains and DAGs: where a chain is cut, which states are kept, in which order a product is made."""

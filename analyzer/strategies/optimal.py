@@ -31,6 +31,8 @@ from gradcost.units import Shape
 
 LONGEST = 48  # stages of a chain; longer ones are taken several at a time
 
+SHOWN = 16  # vertices of an order that are named
+
 Stage = tuple[Node, ...]
 
 
@@ -60,9 +62,10 @@ def _eliminated(graph: Graph) -> Plan:
     dag = found.dag()
     order = least_order(dag)
     gradients = eliminate(found, order)
-    names = " ".join(graph.nodes[v].symbol for v in order) or "nothing"
-    note = f"{'the least order' if exact(dag) else 'the best order found'} of elimination: {names}"
-    return Plan([Segment(emitter.program)], gradients, carried=emitter.carried, schedule=names, note=note)
+    names = " ".join(graph.nodes[v].symbol for v in order[:SHOWN]) or "nothing to eliminate"
+    more = f" and {len(order) - SHOWN} more" if len(order) > SHOWN else ""
+    note = f"{'the least order' if exact(dag) else 'the best order found'} of elimination: {names}{more}"
+    return Plan([Segment(emitter.program)], gradients, carried=emitter.carried, schedule=f"{names}{more}", note=note)
 
 
 def _gradient(graph: Graph) -> Plan:
