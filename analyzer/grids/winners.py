@@ -8,6 +8,8 @@ from math import isqrt
 
 from gradcost.grids.polynomial import POINTS, Polynomial, through
 
+SHORT = 4 * POINTS  # of so few values, those in a gap that is no polynomial are all evaluated
+
 Costs = Mapping[str, int]
 
 
@@ -22,9 +24,9 @@ class Winners:
     A stretch of values is sampled at ``POINTS`` of them, closer together at its low end, where networks are small.
     What each costs more than the winner at its low end is a gap. A gap is a polynomial of low degree, exactly, unless a
     cheaper-of-two or a larger-of-two switches in the stretch; then its value is known everywhere. A gap that is none,
-    but rises or falls from point to point and is never won by its owner, is taken to be so between them too. Otherwise,
-    and where the two values at a flip, evaluated themselves, do not show it, the stretch is cut into two; one of few
-    values is evaluated throughout.
+    but rises (or falls) from point to point, up to a few steps back that are small beside it, and is won at no point,
+    is taken to be won at none between them. Otherwise, and where the two values at a flip, evaluated themselves, do not
+    show it, the stretch is cut into two; one of few values is evaluated throughout.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Winners:
             curve = through(gaps)
             if curve is not None:
                 curves[name] = curve
-            elif not _behind(list(gaps.values()), after=names.index(name) > names.index(ahead)):
+            elif last - first < SHORT or not _behind(list(gaps.values()), names.index(name) > names.index(ahead)):
                 return None
         values = self._values[first : last + 1]
         winners = [min(curves, key=lambda name: curves[name](value)) for value in values]
@@ -108,17 +110,22 @@ class Winners:
         return winners
 
 
-def _behind(gaps: Sequence[int], *, after: bool) -> bool:
-    """Whether gaps rise, or fall, and none is won; at 0 the earlier of two names wins."""
-    monotone = gaps == sorted(gaps) or gaps == sorted(gaps, reverse=True)
-    return monotone and min(gaps) >= (0 if after else 1)
+def _behind(gaps: Sequence[int], after: bool) -> bool:
+    """Whether no gap is won, nor would be if it went back once more by all that it goes back from point to point.
+
+    What rises, or falls, throughout goes back by 0. At a gap of 0 the earlier of two names wins.
+    """
+    steps = [high - low for low, high in pairwise(gaps)]
+    back = min(sum(max(step, 0) for step in steps), sum(max(-step, 0) for step in steps))
+    return min(gaps) >= back + (0 if after else 1)
 
 
 def _spread(first: int, last: int) -> list[int]:
-    """Return ``POINTS`` positions from one to another, the distances growing as the positions do."""
+    """Return ``POINTS`` positions from one to another, ever further apart, so that no period hides between them."""
     ratio = (last + 1) / (first + 1)
     found = [first]
     for k in range(1, POINTS):
-        place = round((first + 1) * ratio ** (k / (POINTS - 1))) - 1
+        share = k / (POINTS - 1)
+        place = round((first + 1) * ratio ** (share * (1 + share) / 2)) - 1
         found.append(max(place, found[-1] + 1))
     return found
