@@ -105,11 +105,11 @@ def _degrees(
     last = rows[-1]
     others = {path: value for path, value in last.set.items() if path != axis.path}
     figures = {
-        row.set[axis.path]: {name: s["predicted"] for name, s in row.strategies.items()}
+        value: {name: s["predicted"] for name, s in row.strategies.items()}
         for row in rows
-        if {path: value for path, value in row.set.items() if path != axis.path} == others
+        if isinstance(value := row.set[axis.path], int) and row.set == {**others, axis.path: value}
     }
-    least = min(SMALL, *(value for value in figures if isinstance(value, int)))
+    least = min(SMALL, *figures)
     for value in range(least, least + POINTS):
         if value not in figures:
             try:
