@@ -83,6 +83,7 @@ def test_the_random_networks_have_flips() -> None:
         (lambda v: v + v % 7, lambda v: v + 3),  # flips again and again
         (lambda v: 100 * v + v % 7, lambda v: 90 * v),
         (lambda v: 40 * int(v**0.5), lambda v: v),
+        (lambda v: 3 * (v * 13 // 10) + 3 * (v % 5), lambda v: 3 * v + 50),  # teeth, beside a flip
     ],
 )
 def test_winners_are_those_of_every_value(one: Any, other: Any) -> None:
@@ -142,6 +143,7 @@ def test_a_polynomial_is_found_and_what_is_none_is_not() -> None:
     assert binomial(7) == Fraction(21)
     assert through(dict.fromkeys(places, 0)) == through(dict.fromkeys(places[:4], 0))
     assert through({x: x ** (DEGREE + 1) for x in places}) is None
+    assert through({x: x ** (DEGREE + 1) for x in range(20)}) is None
     assert through({x: max(x, 30) for x in places}) is None
     assert through({x: x for x in places[: 1 + CHECKS]}) is None
 

@@ -8,7 +8,7 @@ from math import isqrt
 
 from gradcost.grids.polynomial import POINTS, Polynomial, through
 
-SHORT = 4 * POINTS  # of so few values, those in a gap that is no polynomial are all evaluated
+FAR = 4  # times the lesser of two gaps: by more than that, one that is no polynomial may not change between two points
 
 Costs = Mapping[str, int]
 
@@ -24,9 +24,10 @@ class Winners:
     A stretch of values is sampled at ``POINTS`` of them, closer together at its low end, where networks are small.
     What each costs more than the winner at its low end is a gap. A gap is a polynomial of low degree, exactly, unless a
     cheaper-of-two or a larger-of-two switches in the stretch; then its value is known everywhere. A gap that is none,
-    but rises (or falls) from point to point, up to a few steps back that are small beside it, and is won at no point,
-    is taken to be won at none between them. Otherwise, and where the two values at a flip, evaluated themselves, do not
-    show it, the stretch is cut into two; one of few values is evaluated throughout.
+    but rises (or falls) from point to point, up to a few steps back that are small beside it, is won at no point, and
+    is not near to a flip, is taken to be won at none between them. Otherwise, and where the two values at a flip,
+    evaluated themselves, do not show it, the stretch is cut into two; one of few values is evaluated throughout.
+    So flips there and back are found in what is piecewise polynomial; of a gap with teeth some may hide beside a flip.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Winners:
             curve = through(gaps)
             if curve is not None:
                 curves[name] = curve
-            elif last - first < SHORT or not _behind(list(gaps.values()), names.index(name) > names.index(ahead)):
+            elif not _behind(list(gaps.values()), names.index(name) > names.index(ahead)):
                 return None
         values = self._values[first : last + 1]
         winners = [min(curves, key=lambda name: curves[name](value)) for value in values]
@@ -113,8 +114,11 @@ class Winners:
 def _behind(gaps: Sequence[int], after: bool) -> bool:
     """Whether no gap is won, nor would be if it went back once more by all that it goes back from point to point.
 
-    What rises, or falls, throughout goes back by 0. At a gap of 0 the earlier of two names wins.
+    What rises, or falls, throughout goes back by 0; near to a flip, where a gap is small beside its change to the next
+    point, that is not enough. At a gap of 0 the earlier of two names wins.
     """
+    if any(abs(high - low) > FAR * min(low, high) for low, high in pairwise(gaps)):
+        return False
     steps = [high - low for low, high in pairwise(gaps)]
     back = min(sum(max(step, 0) for step in steps), sum(max(-step, 0) for step in steps))
     return min(gaps) >= back + (0 if after else 1)
