@@ -44,11 +44,6 @@ class Winners:
         self._found: dict[int, str] = {}
         self._settled = 0
 
-    @property
-    def evaluated(self) -> int:
-        """How many values have been evaluated."""
-        return len(self._known)
-
     def costs(self, value: int) -> Costs | None:
         """Return what each costs at a value; None where it makes no network."""
         if value not in self._known:
