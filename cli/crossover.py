@@ -83,10 +83,9 @@ def crossover(
     show = BY_KEY[by].show
     flips = []
     with Progress() as bar:
-        for done, axis in enumerate(axes):
-            bar.update(f"along {axis.path}", done, len(axes))
+        for axis in axes:
             try:
-                flips += run(source, axis, settings, by=by)
+                flips += run(source, axis, settings, by=by, progress=bar.update)
             except UsageError:
                 if along:  # of the places that were not asked for, some take no other size
                     raise

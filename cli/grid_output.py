@@ -162,6 +162,6 @@ def render_rows(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Ro
     for (strategy, path), cells in lines.items():
         growing.add(strategy, path, *cells)
     growing.notes.append(
-        "Exponents are fitted to the grid; orders are the degrees of the closed forms, where the graph stays the same."
+        "Exponents are fitted to the grid; orders are the degrees of the closed forms, where there is one."
     )
     show(to, growing)

@@ -71,3 +71,11 @@ def test_every_command_and_layer_type_is_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in commands.commands if f"gradcost {name}" not in text] == []
     assert [name for name in LAYER_TYPES if f"`{name}`" not in text] == []
+
+
+def test_a_pass_of_forward_jvp_takes_what_the_page_says() -> None:
+    page = (ROOT / "docs" / "mathematics.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"of ([\d.]+) primals on `deep_mlp`", page)
+    report = gradcost.analyze("deep_mlp", strategies="forward_jvp", measure=False)
+    macs = report.strategies["forward_jvp"].predicted.macs / report.network.trained
+    assert f"{macs / report.primal.predicted.macs:.1f}" == said

@@ -255,7 +255,7 @@ def test_paths_are_the_sizes_of_a_spec() -> None:
     ],
 )
 def test_each_crossover_is_confirmed_by_measured_runs_on_both_sides(path: str, wrt: str) -> None:
-    deep = {"name": "deep", "repeat": 1, "layers": [{"type": "dense", "units": 3, "activation": "tanh"}]}
+    deep = {"name": "deep", "repeat": 2, "layers": [{"type": "dense", "units": 3, "activation": "tanh"}]}
     layers = [deep, {"name": "out", "type": "dense", "units": 6}]
     spec = {"input": {"shape": [4]}, "layers": layers}
     settings = Settings(measure=True, wrt=wrt, outputs="out")

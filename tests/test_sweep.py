@@ -269,14 +269,34 @@ def test_growth_of_a_width_that_is_squared() -> None:
     assert found["reverse", "peak_bytes"].order == 2
 
 
-def test_growth_gives_no_order_where_the_graph_changes() -> None:
+def test_growth_where_the_graph_changes_is_of_the_order_of_an_exact_polynomial_or_none() -> None:
     spec = {"input": {"shape": [4, 2]}, "layers": [{"type": "rnn", "units": 3}]}
     axes = [Axis("input.shape.1", (8, 16, 32))]
-    options = Settings(("reverse", "forward_jacobian"))
+    options = Settings(("reverse", "reverse_checkpointed", "forward_jacobian"))
     found = growth(spec, axes, list(sweep(spec, axes, options)), options)
-    assert {g.order for g in found} == {None}
+    orders = {strategy: {g.order for g in found if g.strategy == strategy} for strategy in options.strategies or ()}
+    assert orders == {"reverse": {1}, "reverse_checkpointed": {None}, "forward_jacobian": {1}}
     peaks = {g.strategy: g.exponent for g in found if g.figure == "peak_bytes"}
     assert peaks["forward_jacobian"] < peaks["reverse"]
+
+
+def test_growth_of_a_depth_is_quadratic_for_tangents_of_every_parameter() -> None:
+    block = {"name": "b", "repeat": 2, "layers": [{"type": "dense", "units": 4}]}
+    spec = {"input": {"shape": [3]}, "layers": [block], "loss": "mse"}
+    axes, options = [Axis("layers.b.repeat", (2, 64)), Axis("batch", (2, 4))], Settings(("reverse", "forward_jvp"))
+    found = growth(spec, axes, list(sweep(spec, axes, options)), options)
+    orders = {g.strategy: g.order for g in found if (g.figure, g.path) == ("multiplies", "layers.b.repeat")}
+    assert orders == {"reverse": 1, "forward_jvp": 2}
+
+
+def test_growth_of_what_takes_no_multiply() -> None:
+    spec = {"input": {"shape": [3]}, "layers": [{"type": "positional"}], "loss": "none"}
+    axes, options = [Axis("batch", (1, 4)), Axis("input.shape.1", (1, 8))], Settings(("reverse", "forward_jacobian"))
+    found = growth(spec, axes, list(sweep(spec, axes, options)), options)
+    none = [g for g in found if (g.strategy, g.figure) == ("reverse", "multiplies")]
+    assert [g.exponent for g in none] == pytest.approx([0, 0], abs=1e-9)
+    assert [g.order for g in none] == [0, 0]
+    assert {g.order for g in found if g.strategy == "forward_jacobian"} == {1}
 
 
 @pytest.mark.parametrize("memory", [2_000, 50_000, 10**7])

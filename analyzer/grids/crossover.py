@@ -11,8 +11,13 @@ from typing import Any
 from gradcost.errors import SpecError, UsageError, nearest
 from gradcost.grids.grid import Axis, at
 from gradcost.grids.run import PREDICT, Settings, arguments, read_tree
+from gradcost.grids.winners import Winners, least
+from gradcost.network import load
 from gradcost.report import Report, analyze
+from gradcost.report.analyze import Progress, garbage_collection_paused
 from gradcost.report.figures import RANKING
+from gradcost.schedule.predict import predict
+from gradcost.strategies import STRATEGIES, Options, chosen, known
 
 SIZES = ("units", "filters", "repeat", "head_units", "batch")
 
@@ -60,75 +65,84 @@ def crossover(
     settings: Settings = PREDICT,
     *,
     by: str = "multiplies",
+    progress: Progress | None = None,
     **given: Any,
 ) -> list[Flip]:
     """Find every flip between neighbouring values of an axis, and narrow each down to one step.
 
-    Two flips between neighbouring values of the axis, there and back, are not seen: a finer axis shows them.
+    Two flips between neighbouring values of the axis, there and back, are not seen: a finer axis shows them. How few
+    values are evaluated, see ``Winners``; strategies that are left out cost nothing, which tells on long unrollings.
 
     Args:
         source: see ``load``, but for a network that has been built.
-        axis: rising whole numbers.
+        axis: whole numbers.
         settings: what each analysis is told; ``measure`` confirms each flip by runs on both sides of it.
         by: what decides: ``multiplies`` or ``peak_bytes``.
+        progress: called with the axis, and how many of its values are settled, of how many.
         given: settings by their names, in place of ``settings`` (see ``Settings``).
 
     Raises:
         SpecError: the network cannot be used as it stands.
-        UsageError: the axis names a place that is not there.
+        UsageError: the axis names a place that is not there, or none of its values makes a network to compare.
     """
     settings = Settings.of(given) if given else settings
     if by not in (ranks := [figure.key for figure in RANKING]):
         raise UsageError(f"by cannot be {by!r}{nearest(str(by), ranks)}")
     tree = read_tree(source)
-    known: dict[int, Mapping[str, int] | None] = {}
+    at(tree, {axis.path: 1})
     problems: dict[int, str] = {}
 
-    def figures(value: int) -> Mapping[str, int] | None:
-        """Return what each exact strategy costs; None where the value makes no network."""
-        if value not in known:
-            try:
-                report = _report(tree, axis.path, value, replace(settings, measure=False))
-                known[value] = {name: report.strategies[name].predicted[by] for name in _rivals(report, settings)}
-            except SpecError as error:
-                known[value], problems[value] = None, str(error)
-        return known[value]
+    def evaluate(value: int) -> Mapping[str, int] | None:
+        try:
+            return _costs(at(tree, {axis.path: value}), settings, by)
+        except SpecError as error:
+            problems[value] = str(error)
+            return None
 
-    def winner(value: int) -> str | None:
-        found = figures(value)
-        return None if found is None else min(found, key=found.__getitem__)
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"along {axis.path}", done, total)
 
-    at(tree, {axis.path: 1})
-    usable = [value for value in axis.values if isinstance(value, int) and winner(value) is not None]
+    values = sorted({value for value in axis.values if isinstance(value, int)})
+    winners = Winners(evaluate, values, tell)
+    usable = winners.along()
     if not usable:
         wrong = next(iter(problems.values()), f"{axis.path}: an axis is whole numbers, rising")
         raise UsageError(f"no value along {axis.path} makes a network: {wrong}")
     flips = []
-    for low, high in pairwise(usable):
-        if winner(low) == winner(high):
+    for (low, first), (high, second) in pairwise(usable.items()):
+        if first == second:
             continue
         while high - low > 1:
             middle = (low + high) // 2
-            between = winner(middle)
+            between = winners.at(middle)
             if between is None:
                 break
-            low, high = (middle, high) if between == winner(low) else (low, middle)
-        first, second = winner(low), winner(high)
-        assert first is not None
-        assert second is not None
-        here, there = figures(low), figures(high)
-        assert here is not None
-        assert there is not None
-        both = tuple({name: each[name] for name in (first, second)} for each in (here, there))
-        confirmed = _confirm(tree, axis.path, (low, high), (first, second), settings, by) if settings.measure else None
-        flips.append(Flip(axis.path, (low, high), (first, second), (both[0], both[1]), confirmed))
+            low, high = (middle, high) if between == first else (low, middle)
+        here, there = (costs for costs in (winners.costs(low), winners.costs(high)) if costs is not None)
+        pair = least(here), least(there)
+        figures = {name: here[name] for name in pair}, {name: there[name] for name in pair}
+        confirmed = _confirm(tree, axis.path, (low, high), pair, settings, by) if settings.measure else None
+        flips.append(Flip(axis.path, (low, high), pair, figures, confirmed))
     return flips
 
 
-def _rivals(report: Report, settings: Settings) -> list[str]:
-    """Return the exact strategies; a mixture of modes is never beaten, so it takes part only where it is named."""
-    named = settings.strategies or ()
-    return [name for name, s in report.strategies.items() if s.exact and (name != "optimal" or name in named)]
+@garbage_collection_paused()
+def _costs(spec: Mapping[str, Any], settings: Settings, by: str) -> Mapping[str, int]:
+    """Return what each exact strategy costs; a mixture of modes is never beaten, so it takes part only where named.
+
+    Raises:
+        SpecError: the spec makes no network, or one with nothing to compare.
+    """
+    graph = load(spec, wrt=settings.wrt, outputs=settings.outputs, across_batch=settings.across_batch)
+    options = Options(budget=settings.budget, **known(settings.options))
+    named = settings.strategies is not None
+    rivals = [
+        name for name in chosen(graph, settings.strategies) if STRATEGIES[name].exact and (named or name != "optimal")
+    ]
+    if not rivals:
+        raise SpecError("", "there is no exact strategy to compare, or nothing is trainable")
+    return {name: predict(STRATEGIES[name].plan(graph, options)).figures[by] for name in rivals}
 
 
 def _report(tree: Mapping[str, Any], path: str, value: int, settings: Settings) -> Report:

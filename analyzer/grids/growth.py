@@ -9,6 +9,7 @@ from typing import Any
 
 from gradcost.errors import SpecError
 from gradcost.grids.grid import Axis, Value, at
+from gradcost.grids.polynomial import POINTS, through
 from gradcost.grids.run import Row, Settings, arguments
 from gradcost.network import load
 from gradcost.numerics import np
@@ -17,6 +18,7 @@ from gradcost.report.figures import RANKING
 from gradcost.spec.fields import MAX_SIZE
 from gradcost.units import exact_ratio
 
+SMALL = 32  # of steps or repeats: a network that is quick to predict, and past what the first few do otherwise
 RANKED = tuple(figure.key for figure in RANKING)
 
 
@@ -29,7 +31,8 @@ class Growth:
         figure: its key.
         path: the axis.
         exponent: the slope of log figure over log value, fitted by least squares over the grid, all axes together.
-        order: the degree of the closed form in that value; None where the network's graph changes with it.
+        order: the degree of the closed form in that value; where the network's graph changes with it, that of the exact
+            polynomial through the figures, and None where there is none.
     """
 
     strategy: str
@@ -46,7 +49,9 @@ def growth(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Row], s
     found: list[Growth] = []
     if not numeric or not good:
         return found
-    orders = {axis.path: _orders(tree, axis, good[-1], settings) for axis in numeric}
+    orders = {
+        axis.path: _orders(tree, axis, good[-1], settings) or _degrees(tree, axis, good, settings) for axis in numeric
+    }
     logs = [[1.0, *(math.log(row.set[axis.path]) for axis in numeric)] for row in good]  # type: ignore[arg-type]
     matrix = np.array(logs)
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
@@ -85,7 +90,40 @@ def _orders(tree: Mapping[str, Any], axis: Axis, row: Row, settings: Settings) -
         (name, figure): round(math.log2(exact_ratio(second[name][figure], first[name][figure])))
         for name in first
         for figure in RANKED
+        if (first[name][figure] == 0) == (second[name][figure] == 0)
     }
+
+
+def _degrees(
+    tree: Mapping[str, Any], axis: Axis, rows: Sequence[Row], settings: Settings
+) -> dict[tuple[str, str], int]:
+    """Return the degree of each figure that is a polynomial along an axis, all else as in the last row.
+
+    It goes through the figures of the rows, and those at a few values from the least on, or from a small one where that
+    is large. What a least value alone does otherwise, such as a loop of one step, keeps a figure from being one.
+    """
+    last = rows[-1]
+    others = {path: value for path, value in last.set.items() if path != axis.path}
+    figures = {
+        value: {name: s["predicted"] for name, s in row.strategies.items()}
+        for row in rows
+        if isinstance(value := row.set[axis.path], int) and row.set == {**others, axis.path: value}
+    }
+    least = min(SMALL, *figures)
+    for value in range(least, least + POINTS):
+        if value not in figures:
+            try:
+                report = analyze(at(tree, {**others, axis.path: value}), **arguments(replace(settings, measure=False)))
+            except SpecError:
+                continue
+            figures[value] = {name: s.predicted for name, s in report.strategies.items()}
+    found = {}
+    for name in last.strategies:
+        for figure in RANKED:
+            curve = through({value: each[name][figure] for value, each in figures.items()})
+            if curve is not None:
+                found[name, figure] = curve.degree
+    return found
 
 
 def _nodes(tree: Mapping[str, Any], axis: Axis, row: Row, value: Value) -> int:

@@ -101,7 +101,7 @@ class Analysis:
 
 
 @contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
+def garbage_collection_paused() -> Iterator[None]:
     """Long plans are millions of small objects, none of them garbage: looking for some would take half of the time."""
     enabled = gc.isenabled()
     gc.disable()
@@ -112,7 +112,7 @@ def _garbage_collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-@_garbage_collection_paused()
+@garbage_collection_paused()
 def study(
     source: str | Path | Mapping[str, Any] | Graph,
     *,
