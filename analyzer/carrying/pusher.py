@@ -14,7 +14,7 @@ from gradcost.carrying.dense import AddCompact, AddDiagonal, Densify, Span
 from gradcost.formula import Dims
 from gradcost.graph import Elementwise, Graph, Join, Node, View
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.operations import Zeros
+from gradcost.schedule.operations import Repeat, Zeros
 from gradcost.schedule.program import Buffer, Operand, Part
 from gradcost.units import Shape
 
@@ -83,6 +83,8 @@ class Pusher:
         if not active:
             return Carried(self.nothing)
         if isinstance(node.op, Join):
+            for index in (node.sources[i] for i in active):
+                self.carried[index] = self.for_each_sample(node, graph.nodes[index], self.carried[index])
             return self._add(node, active) if node.op.passes else self._join(node, active)
         carried = self.carried[node.sources[0]]
         if isinstance(node.op, Elementwise):
@@ -137,9 +139,19 @@ class Pusher:
         batch = self.emitter.graph.batch_of(node)
         return Dims({"B": batch, "J": part.buffer.elements // batch}, {"B": "B", "J": f"J{node.number}"})
 
-    def new_stack(self, node: Node, columns: Columns) -> Buffer:
-        """Return a buffer for dense columns at a node."""
-        return self.emitter.buffer(f"d{node.symbol}/d*", self.emitter.shaped(node, columns.width), columns=columns)
+    def new_stack(self, node: Node, columns: Columns, samples: int | None = None) -> Buffer:
+        """Return a buffer for dense columns at a node, of each sample, or of so many."""
+        shape = (samples or self.emitter.graph.batch_of(node), *node.shape, columns.width)
+        return self.emitter.buffer(f"d{node.symbol}/d*", shape, columns=columns)
+
+    def for_each_sample(self, node: Node, source: Node, carried: Carried) -> Carried:
+        """Emit a copy of a stack for each sample, where it is the same for all, as unit tangents are."""
+        stack = carried.stack
+        if stack is None or stack.shape[0] == self.emitter.graph.batch_of(source):
+            return carried
+        every = self.new_stack(source, carried.columns)
+        self.emitter.do(node, self.phase, Repeat(), (stack,), makes=every)
+        return replace(carried, stack=every)
 
     def new_compact(self, node: Node, birth: int, rest: int) -> Buffer:
         """Return a buffer for a compact Jacobian at a node."""
@@ -165,7 +177,8 @@ class Pusher:
         """Emit sigma' times dense columns."""
         made = self.new_stack(node, columns)
         sizes, names = _k(columns)
-        self.emitter.call(node, self.phase, "jvp", (stack,), makes=made, sizes=sizes, names=names, over=(stack,))
+        over = (stack,) if stack.shape == made.shape else ()
+        self.emitter.call(node, self.phase, "jvp", (stack,), makes=made, sizes=sizes, names=names, over=over)
         return Carried(columns, made)
 
     def _scaled_compact(self, node: Node, part: Compact, slope: Buffer) -> Compact:
@@ -210,7 +223,7 @@ class Pusher:
             carried = self._all_dense(node, carried, self.emitter.graph.nodes[node.sources[0]])
         stack = None
         if carried.stack is not None:
-            stack = self.new_stack(node, carried.columns)
+            stack = self.new_stack(node, carried.columns, carried.stack.shape[0])
             self.emitter.view(node, self.phase, carried.stack, stack)
         renamed = []
         for part in carried.compact:
@@ -228,8 +241,11 @@ class Pusher:
         last = (len(node.op.inputs[0]) - 1, len(node.op.inputs[0]))
         if not all(part.axes == last and hasattr(node.op, "jvp_compact") for part in carried.compact):
             carried = self._all_dense(node, carried, emitter.graph.nodes[node.sources[0]])
+        if emitter.reads_samples(node, "jvp") or carried.compact:
+            carried = self.for_each_sample(node, emitter.graph.nodes[node.sources[0]], carried)
         columns = carried.all_columns()
-        stack = self.new_stack(at, columns)
+        alike = carried.stack is not None and carried.stack.shape[0] < emitter.graph.batch_of(at)
+        stack = self.new_stack(at, columns, 1 if alike else None)
         calls: list[tuple[str, Operand, Span, dict[str, int], dict[str, str]]] = []
         if carried.stack is not None:
             for here, there in _spans(carried.columns, columns):
@@ -247,7 +263,7 @@ class Pusher:
                 (source,),
                 **_made_or_filled(stack, fresh=number == 0),
                 columns=span,
-                sizes=sizes,
+                sizes={**sizes, "B": 1} if alike else sizes,
                 names=names,
                 instead=folded,
             )

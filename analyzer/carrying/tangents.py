@@ -38,7 +38,7 @@ def push_tangents(
         if not node.active:
             continue
         if unit is not None and not node.sources:
-            seeded = pusher.new_stack(node, columns)
+            seeded = pusher.new_stack(node, columns, 1 if emitter.graph.per_sample else None)
             emitter.do(node, "seed", unit(node), makes=seeded)
             pusher.carry(node, Carried(columns, seeded))
             continue
@@ -50,7 +50,8 @@ def push_tangents(
             args = (seed_of(node, name),)
             emitter.call(node, "tangent", f"jvp_{name}", args, into=stack, sizes={"K": tangents}, names={"K": "K"})
         pusher.carry(node, Carried(columns, stack))
-    final = pusher.carried[emitter.graph.output.index].stack
+    output = emitter.graph.output
+    final = pusher.for_each_sample(output, output, pusher.carried[output.index]).stack
     assert final is not None
     return final
 
