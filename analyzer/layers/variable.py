@@ -54,10 +54,13 @@ class Variable(Source):
 
 
 class SampleVariable(Source):
-    """y[b] = X[b], where each sample's derivatives are by its own X[b] alone: the same identity for all of them."""
+    """y[b] = X[b], where each sample's derivatives are by its own X[b] alone: the same identity for all of them.
+
+    Tangents start with unit vectors as its value's, and cotangents of its value are the gradients: it owes no rule for
+    either, and its X is not among the names of parameters that have them.
+    """
 
     makes_batch = True
-    parameter_names = ("X",)
 
     def __init__(self, shape: Shape, batch: int) -> None:
         """Take the per-sample shape and the batch."""
@@ -83,16 +86,6 @@ class SampleVariable(Source):
     @rule("X")
     def primal(self, at: At, out: Array) -> None:
         np.copyto(out, at.X)
-
-    @rule()
-    def vjp_X(self, at: At, g: Array, out: Array) -> None:
-        """Copy the cotangents of one sample."""
-        np.copyto(out, g.reshape(out.shape))
-
-    @rule(additions="B*N*K")
-    def jvp_X(self, at: At, v: Array, out: Array) -> None:
-        """Add the tangents, the same for each sample."""
-        np.add(out, v.transpose(*range(1, len(out.shape) - 1), 0), out=out)
 
     @rule("one")
     def birth_X(self, at: At, shape: Shape) -> Array:

@@ -28,6 +28,15 @@ class Zeros(Operation):
         out[...] = 0.0
 
 
+class BySample(Operation):
+    """Cotangents (K, B, \\*shape), or (K, 1, \\*shape) that are the same for every sample, as (B, K, \\*shape)."""
+
+    @rule(says="{0}, sample by sample")
+    def run(self, at: At, cotangents: Array, shape: Shape) -> Any:
+        """Return the view."""
+        return np.broadcast_to(cotangents.transpose(1, 0, *range(2, len(shape))), shape)
+
+
 class Repeat(Operation):
     """What is the same for every sample, once for each."""
 

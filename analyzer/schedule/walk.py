@@ -9,7 +9,7 @@ from typing import TypeAlias
 from gradcost.formula import Dims
 from gradcost.graph import Elementwise, Join, Node, View
 from gradcost.schedule.emitter import Emitter
-from gradcost.schedule.operations import Accumulate, Repeat, StoreRows, UnitVectors
+from gradcost.schedule.operations import Accumulate, BySample, Repeat, StoreRows, UnitVectors
 from gradcost.schedule.program import Buffer, Plan, Room, Segment
 
 Gradients: TypeAlias = dict[tuple[int, str], Buffer]
@@ -67,6 +67,10 @@ def parameter_gradients(
     """Emit the gradients of a node's own parameters from the cotangent of its output."""
     for name in node.own_parameters:
         gradient = new_gradient(emitter, node, name, gradients, cotangent.shape[0], keep=keep)
+        if emitter.graph.per_sample and not node.sources:  # a variable's gradients are the cotangents of its value
+            emitter.do(node, "gradient", BySample(), (cotangent,), makes=gradient, view_of=cotangent)
+            gradients[node.key(name)] = gradient
+            continue
         sizes, samples = _k(cotangent), 0
         if emitter.graph.per_sample:
             sizes, samples = {**sizes, "B": 1}, emitter.graph.batch_of(node)
