@@ -17,7 +17,9 @@ from gradcost.cli.options import (
     told,
     wrt_option,
 )
+from gradcost.report.figures import RANKING
 
+_RANKS = [figure.key for figure in RANKING]
 _STATES = {
     None: "Not measured on both sides.",
     True: "Measured runs on both sides confirm it.",
@@ -33,7 +35,7 @@ _STATES = {
     metavar="PATH[=VALUES]",
     help="What varies; repeatable. Default: every size in the spec, each from 1 to 1024.",
 )
-@click.option("--by", type=click.Choice(["multiplies", "peak_bytes"]), default="multiplies", show_default=True)
+@click.option("--by", type=click.Choice(_RANKS), default=_RANKS[0], show_default=True)
 @wrt_option
 @outputs_option
 @across_option

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from gradcost.cli.options import (
+    C,
     Size,
     batch_option,
     dtype_option,
@@ -15,15 +17,23 @@ from gradcost.cli.options import (
     strategy_option,
     told,
 )
+from gradcost.report.training import OPTIMIZERS, STORED_BYTES
+
+
+def _optimizer_option(default: str) -> Callable[[C], C]:
+    return click.option(
+        "--optimizer", default=default, show_default=True, metavar="NAME", help=f"One of {', '.join(OPTIMIZERS)}."
+    )
+
 
 precision_option = click.option(
-    "--precision", metavar="DTYPE", help="Store in float16 or bfloat16, with float32 master weights."
+    "--precision", metavar="DTYPE", help=f"Store in {' or '.join(STORED_BYTES)}, with float32 master weights."
 )
 
 
 @click.command()
 @click.argument("spec", type=click.Path())
-@click.option("--optimizer", default="adam", show_default=True, metavar="NAME", help="none, sgd, momentum or adam.")
+@_optimizer_option("adam")
 @precision_option
 @batch_option
 @strategy_option
@@ -70,7 +80,7 @@ def memory(
 @click.option("--memory", type=Size(), required=True, help="What there is, e.g. 16GiB.")
 @strategy_option
 @dtype_option
-@click.option("--optimizer", default="none", metavar="NAME", help="none, sgd, momentum or adam.")
+@_optimizer_option("none")
 @precision_option
 @options_of_strategies
 @json_option

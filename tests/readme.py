@@ -1,5 +1,5 @@
-"""The README's sessions: each block that begins with ``$ gradcost`` is what that command prints, 99 columns wide:
-at 100, one more column fits where the times happen to be short.
+"""The README's sessions: each block that begins with ``$ gradcost`` or ``$ python`` is what that prints, 99 columns
+wide: at 100, one more column fits where the times happen to be short.
 
 ``python tests/readme.py`` runs them all and writes what they print into the README.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-BLOCK = re.compile(r"(?<=```\n)\$ gradcost .*?(?=```)", re.DOTALL)
+BLOCK = re.compile(r"(?<=```\n)\$ (?:gradcost|python) .*?(?=```)", re.DOTALL)
 SHELL = "$ "
 TIMES = re.compile(r"\b[\d.]+ (?:us|ms|s)\b|\b\d\.\de[+-]\d\d\b|≈")  # times and rounding differ from run to run
 
@@ -31,9 +31,10 @@ def sessions(text: str) -> Iterator[tuple[str, str]]:
 
 def printed(command: str) -> str:
     """Run a command and return what it prints."""
-    words = shlex.split(command)
+    program, *words = shlex.split(command)
+    words = words if program == "python" else ["-m", program, *words]
     environment = {**os.environ, "COLUMNS": "99", "NO_COLOR": "1"}
-    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, 3), done.stderr  # 3: what was named is over the budget, which is shown
     return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
 

@@ -20,7 +20,7 @@ from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.predict import predict
 from gradcost.schedule.program import Plan, Segment
 from networks import networks
-from test_jacobian import CHOSEN, expected_jacobians
+from test_jacobian import CHOSEN, between_dense, expected_jacobians
 
 
 def prove(network: gradcost.Network, reverse: bool = False) -> None:
@@ -45,13 +45,7 @@ def prove(network: gradcost.Network, reverse: bool = False) -> None:
 @pytest.mark.parametrize(("kind", "shape", "options"), CHOSEN)
 @pytest.mark.parametrize("wrt", ["params", "inputs"])
 def test_every_layer(kind: str, shape: list[int], options: dict[str, Any], wrt: str) -> None:
-    layers = [
-        {"name": "h", "type": "dense", "units": shape[-1]},
-        {"name": "layer", "type": kind, **options},
-        {"type": "flatten"},
-        {"name": "out", "type": "dense", "units": 2, "activation": "sigmoid"},
-    ]
-    spec = {"batch": 2, "input": {"shape": shape}, "layers": layers}
+    spec = between_dense(kind, shape, options)
     network = gradcost.load(spec, wrt=wrt, outputs="out")
     if any(node.op.couples for node in network.nodes if node.active):
         return

@@ -90,16 +90,21 @@ CHOSEN = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "shape", "options"), CHOSEN)
-@pytest.mark.parametrize("wrt", ["params", "inputs"])
-def test_every_layer(kind: str, shape: list[int], options: dict[str, Any], wrt: str) -> None:
+def between_dense(kind: str, shape: list[int], options: dict[str, Any]) -> dict[str, Any]:
+    """Return a network of that layer, named ``layer``, between two dense ones, of which the last is ``out``."""
     layers = [
         {"name": "h", "type": "dense", "units": shape[-1]},
         {"name": "layer", "type": kind, **options},
         {"type": "flatten"},
         {"name": "out", "type": "dense", "units": 2, "activation": "sigmoid"},
     ]
-    spec = {"batch": 2, "input": {"shape": shape}, "layers": layers}
+    return {"batch": 2, "input": {"shape": shape}, "layers": layers}
+
+
+@pytest.mark.parametrize(("kind", "shape", "options"), CHOSEN)
+@pytest.mark.parametrize("wrt", ["params", "inputs"])
+def test_every_layer(kind: str, shape: list[int], options: dict[str, Any], wrt: str) -> None:
+    spec = between_dense(kind, shape, options)
     for across in (False, True):
         prove(gradcost.load(spec, wrt=wrt, outputs="out", across_batch=across), (1, 3))
 

@@ -246,3 +246,9 @@ def test_what_cannot_be_read_is_refused() -> None:
     for again in ("reverse", "backprop"):
         error = run(str(CONFIGS / "two_layer.yaml"), "--strategy", "reverse", "--strategy", again).exception
         assert isinstance(error, gradcost.UsageError)
+
+
+def test_nothing_is_drawn_for_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradcost.execution.trace.Data", lambda *_: pytest.fail("data was drawn"))
+    with pytest.raises(gradcost.UsageError, match="make it smaller"):
+        trace(CONFIGS / "two_layer.yaml", batch=20_000_000)

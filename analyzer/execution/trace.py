@@ -15,7 +15,7 @@ from gradcost.network import load
 from gradcost.numerics import Array, np
 from gradcost.schedule.equations import equation
 from gradcost.schedule.predict import predict
-from gradcost.schedule.program import Arrays, Step
+from gradcost.schedule.program import Arrays, Plan, Step
 from gradcost.strategies import STRATEGIES, Options, chosen, named
 from gradcost.units import Shape, format_count
 
@@ -131,21 +131,28 @@ def trace(
     """
     graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs)
     chosen(graph, strategies)
-    data = Data(graph, seed) if graph.parameters <= MOST_ELEMENTS else None
-    names = [strategies] if isinstance(strategies, str) else strategies
-    return [_trace(graph, named(name), data) for name in names]
+    names = [named(name) for name in ([strategies] if isinstance(strategies, str) else strategies)]
+    planned = [(name, *_readable(graph, name)) for name in names]
+    data = Data(graph, seed)
+    return [_trace(graph, name, plan, multiplies, data) for name, plan, multiplies in planned]
 
 
-def _trace(graph: Graph, name: str, data: Data | None) -> Trace:
+def _readable(graph: Graph, name: str) -> tuple[Plan, int]:
+    """Return a strategy's plan and its multiplies. Raises ``UsageError`` where nobody could read all of its steps."""
     plan = STRATEGIES[name].plan(graph, Options())
     prediction = predict(plan)
-    segment, elements = plan.segments[0], prediction.peak_bytes // graph.item_bytes
-    if len(segment.program.steps) > MOST_STEPS or elements > MOST_ELEMENTS or data is None:
+    steps, elements = len(plan.segments[0].program.steps), prediction.peak_bytes // graph.item_bytes
+    if steps > MOST_STEPS or elements > MOST_ELEMENTS:
         raise UsageError(
             f"trace is for networks that can be read step by step; {name} takes "
-            f"{format_count(len(segment.program.steps))} steps over {format_count(elements)} numbers "
+            f"{format_count(steps)} steps over {format_count(elements)} numbers "
             f"here (the most are {MOST_STEPS:,} and {MOST_ELEMENTS:,}): make it smaller, or use analyze"
         )
+    return plan, prediction.counts.multiplies
+
+
+def _trace(graph: Graph, name: str, plan: Plan, multiplies: int, data: Data) -> Trace:
+    segment = plan.segments[0]
     seen: dict[Step, Traced] = {}
 
     def watch(step: Step, arrays: Arrays) -> None:
@@ -163,7 +170,7 @@ def _trace(graph: Graph, name: str, data: Data | None) -> Trace:
         tuple(seen[step] for step in segment.program.steps if step in seen),
         segment.passes,
         {_symbol(graph, key): values for key, values in gradients.items()},
-        prediction.counts.multiplies,
+        multiplies,
     )
 
 

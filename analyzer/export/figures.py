@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from gradcost.execution.timeline import Timeline
+from gradcost.execution.timeline import Life, Timeline
 from gradcost.grids import Axis, paths
 from gradcost.grids.grid import value_at
 from gradcost.grids.run import Settings, read_tree, sweep
 from gradcost.report import Analysis
 from gradcost.report.figures import RANKING
 from gradcost.schedule.phases import described
-from gradcost.units import Shape
 
 SHOWN_STEPS = 480  # of a longer schedule, it is divided into as many parts, and the highest step of each is shown
 SHOWN_ARRAYS = 64  # those that hold the most bytes for the most steps; the others are drawn as one
@@ -40,18 +39,6 @@ class Instant:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
-    """One array over the instants ``first`` to ``last`` of a figure, both included."""
-
-    name: str
-    shape: Shape
-    bytes: int
-    kind: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
 class Stacked:
     """What a plot stacks: the name of its one array, empty for several, its colour group, its bytes at each instant."""
 
@@ -64,15 +51,15 @@ class Stacked:
 class MemoryFigure:
     """Memory over the steps of a pass.
 
-    ``rest`` has, for each kind, the bytes at each instant of arrays that have no band. Bands, rest and workspace sum
-    to an instant's bytes.
+    ``bands`` are arrays from their ``first`` instant to their ``last``, not step. ``rest`` has, for each kind, the
+    bytes at each instant of arrays that have no band. Bands, rest and workspace sum to an instant's bytes.
     """
 
     strategy: str
     passes: int
     steps: int
     instants: tuple[Instant, ...]
-    bands: tuple[Band, ...]
+    bands: tuple[Life, ...]
     unshown: int
     rest: Mapping[str, tuple[int, ...]]
 
@@ -120,7 +107,7 @@ def memory_figure(name: str, line: Timeline) -> MemoryFigure:
     for life in line.lives:
         first, last = bisect_left(shown, life.first), bisect_right(shown, life.last) - 1
         if first <= last:
-            bands.append(Band(life.name, life.shape, life.bytes, life.kind, first, last))
+            bands.append(replace(life, first=first, last=last))
     largest = nlargest(SHOWN_ARRAYS, bands, key=lambda band: band.bytes * (band.last - band.first + 1))
     kept = set(map(id, largest))
     moments = ((step, line.moments[step]) for step in shown)
@@ -135,7 +122,7 @@ def memory_figure(name: str, line: Timeline) -> MemoryFigure:
     )
 
 
-def _rest(bands: Sequence[Band], instants: int) -> dict[str, tuple[int, ...]]:
+def _rest(bands: Sequence[Life], instants: int) -> dict[str, tuple[int, ...]]:
     """Add up bands by kind at each instant, from what comes and goes there."""
     changes: dict[str, list[int]] = {}
     for band in bands:

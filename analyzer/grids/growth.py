@@ -49,13 +49,13 @@ def growth(tree: Mapping[str, Any], axes: Sequence[Axis], rows: Sequence[Row], s
     found: list[Growth] = []
     if not numeric or not good:
         return found
-    orders = {
-        axis.path: _orders(tree, axis, good[-1], settings) or _degrees(tree, axis, good, settings) for axis in numeric
-    }
     logs = [[1.0, *(math.log(row.set[axis.path]) for axis in numeric)] for row in good]  # type: ignore[arg-type]
     matrix = np.array(logs)
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         return found
+    orders = {
+        axis.path: _orders(tree, axis, good[-1], settings) or _degrees(tree, axis, good, settings) for axis in numeric
+    }
     for strategy in good[0].strategies:
         for figure in RANKED:
             values = [math.log(max(row.strategies[strategy]["predicted"][figure], 1)) for row in good]

@@ -11,8 +11,6 @@ from typing import Any
 from gradcost.importing.axes import Atom, UnsupportedError, Value, fresh
 from gradcost.units import Shape
 
-FUSABLE = ("dense", "conv1d", "conv2d", "conv_transpose2d", "batchnorm")
-
 
 @dataclass(slots=True)
 class Entry:

@@ -71,6 +71,7 @@ class _Layers:
         self.first = first
         self.place = {entry.name: index for index, entry in enumerate(entries)}
         self.last_reader = {source: index for index, entry in enumerate(entries) for source in entry.sources}
+        self.look = [(entry.type, repr(entry.options)) for entry in entries]
         self.shared = {str(entry.options["share"]) for entry in entries if "share" in entry.options}
 
     def before(self, start: int) -> str:
@@ -88,6 +89,8 @@ class _Layers:
 
     def _times(self, start: int, size: int) -> int:
         """Return how often the layers from here come, one run behind the other."""
+        if self.look[start : start + size] != self.look[start + size : start + 2 * size]:
+            return 1
         looks = self._looks(start, size)
         if looks is None:
             return 1
@@ -113,7 +116,7 @@ class _Layers:
             references = self._references(entry, start)
             if references is None or "share" in entry.options or entry.name in self.shared:
                 return None
-            looks.append((entry.type, repr(entry.options), references))
+            looks.append((*self.look[start + offset], references))
         return looks
 
     def _references(self, entry: Entry, start: int) -> tuple[Reference, ...] | None:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradcost.importing.draft import FUSABLE, Draft, Entry
+from gradcost.importing.draft import Draft, Entry
 from gradcost.importing.folding import Repeat, folded
+from gradcost.layers import LAYER_TYPES
+from gradcost.layers.activations import ACTIVATION_FIELD
 from gradcost.spec.flow import flow
 
 
@@ -64,6 +66,11 @@ def _listed(entries: Sequence[Entry], previous: str) -> list[dict[str, Any]]:
     return listed
 
 
+def _takes_activation(entry: Entry) -> bool:
+    """Whether a layer has the option of any activation; an rnn has only two."""
+    return LAYER_TYPES[entry.type].fields.get("activation") is ACTIVATION_FIELD
+
+
 def _joined(draft: Draft) -> list[Entry]:
     """Join activations with the layers that they alone read."""
     entries = [replace(entry, options=dict(entry.options)) for entry in draft.entries]
@@ -75,7 +82,7 @@ def _joined(draft: Draft) -> list[Entry]:
         entry = replace(entry, sources=[renamed.get(source, source) for source in entry.sources])
         (first, *_) = entry.sources
         maker = made.get(first)
-        joins = entry.type == "activation" and maker is not None and maker.type in FUSABLE
+        joins = entry.type == "activation" and maker is not None and _takes_activation(maker)
         if joins and maker and users[maker.name] == 1 and "activation" not in maker.options and len(entry.options) == 1:
             maker.options["activation"] = entry.options["activation"]
             renamed[entry.name] = maker.name

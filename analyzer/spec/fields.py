@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,18 +25,18 @@ EXPRESSION = {"type": "string", "pattern": "^="}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Field:
+class Field(ABC):
     """An option; ``default`` is what it is where it is left out."""
 
     default: Any = REQUIRED
 
+    @abstractmethod
     def read(self, node: Located, name: str) -> Any:
         """Return the checked value, or raise ``SpecError`` at its place."""
-        raise NotImplementedError
 
+    @abstractmethod
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what it reads, for editors."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
