@@ -150,6 +150,26 @@ class Choice(Field):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Named(Field):
+    """One of a few names, some of them with something behind a colon: ``list:A,B`` among them allows any list."""
+
+    allowed: tuple[str, ...] = ()
+
+    def read(self, node: Located, name: str) -> str:
+        """Read a name, and what belongs to it."""
+        value = node.value
+        kind, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+        if any(kind == each.partition(":")[0] and bool(rest) == (":" in each) == bool(colon) for each in self.allowed):
+            return str(value)
+        raise node.error(f"{name} cannot be {describe(value)} (allowed: {', '.join(self.allowed)})")
+
+    def schema(self) -> dict[str, Any]:
+        """See ``Field``."""
+        words = [each.partition(":") for each in self.allowed]
+        return {"type": "string", "pattern": "|".join(f"^{word}{':.' if colon else '$'}" for word, colon, _ in words)}
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sizes(Field):
     """A shape: a list of sizes, without the batch axis."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from gradcost.spec.fields import MAX_SIZE, Choice, Int, Sizes, Text, check_keys,
 from gradcost.spec.foreign import DTYPES
 from gradcost.spec.located import Located, describe
 from gradcost.spec.source import read_source
+from gradcost.spec.training import read_training
 from gradcost.spec.unroll import LayerEntry, check_name, read_blocks, unroll
 from gradcost.units import ITEM_BYTES, Shape
 
 _UNROLLED = ("vars", "blocks", "layers")  # their expressions may read variables of inner scopes
-_NETWORK_KEYS = ("name", "dtype", "batch", "vars", "input", "inputs", "blocks", "layers", "loss")
+_NETWORK_KEYS = ("name", "dtype", "batch", "vars", "input", "inputs", "blocks", "layers", "loss", "training")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class NetworkSpec:
         loss_where: the loss's place.
         across_batch: whether a Jacobian is that of a whole batch of outputs by a whole batch of inputs, and not one for
             each sample.
+        training: the choices that ``training:`` makes (see ``SETTINGS``).
     """
 
     name: str
@@ -59,6 +61,7 @@ class NetworkSpec:
     outputs: str = "loss"
     loss_where: str = ""
     across_batch: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     def overridden(
         self,
@@ -108,6 +111,7 @@ def _network(root: Located, default_name: str) -> NetworkSpec:
     inputs = _inputs(root)
     if "layers" not in present:
         raise root.error("the network spec needs the key 'layers'")
+    values["training"] = read_training(present["training"]) if "training" in present else {}
     entries = unroll(present["layers"], read_blocks(present.get("blocks")), list(inputs), variables)
     _refuse_unused(entries, inputs, root)
     return NetworkSpec(inputs=inputs, layers=entries, where=root.where, loss_where=loss.where, **values)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gradcost.spec.fields import EXPRESSION, REQUIRED, Bool, Field, Int, Sizes, Text
+from gradcost.spec.training import SETTINGS
 from gradcost.spec.unroll import NAME
 from gradcost.units import ITEM_BYTES
 
@@ -44,6 +45,11 @@ def spec_schema(types: Mapping[str, Mapping[str, Field]], losses: Iterable[str])
             "blocks": {"type": "object", "additionalProperties": {"$ref": "#/$defs/block"}},
             "layers": _LAYERS,
             "loss": {"enum": [*losses, None]},
+            "training": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {name: setting.field.schema() for name, setting in SETTINGS.items()},
+            },
         },
         "$defs": {
             "block": {
