@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from gradcost.memory_of.operations import OPERATIONS, Cast, Pull
+from gradcost.memory_of.operations import OPERATIONS, RESULTS, Cast, Pull
 from gradcost.memory_of.tensors import BYTES, FOREVER, Call, Storage, Tensor, contiguous, view_strides
 from gradcost.units import Shape
 
@@ -133,7 +133,7 @@ class Eager:
             result = over.view(shape, over.strides)
         else:
             result = self.new(shape, widest, strides=strides)
-        seen = {**operands, "result": result, "output": result}
+        seen = {**operands, **dict.fromkeys(RESULTS, result)}
         made = {key: self.new(*(results or {}).get(key, extra(seen))) for key, extra in row.extra.items()}
         if recorded:
             saved = tuple((seen | made)[key] for key in reads)

@@ -107,8 +107,8 @@ def _norm(name: str) -> Lower:
 
 
 def _groupnorm(eager: Eager, node: Any, xs: list[Tensor], p: Parameters) -> Tensor:
-    (x,), group = xs, (xs[0].shape[0], node.op.groups)
-    results = {"mean": (group, x.dtype), "rstd": (group, x.dtype)}
+    (x,), group = xs, (xs[0].shape[0], node.op.view[0])
+    results = {"result1": (group, x.dtype), "result2": (group, x.dtype)}
     return eager.call(
         "native_group_norm", x.shape, dtype=x.dtype, results=results, input=x, weight=p["gamma"], bias=p["beta"]
     )

@@ -35,7 +35,7 @@ class Pull(Enum):
     PADDED = "zeros of the input's shape, with the cotangent copied in"
 
 
-RESULTS = ("result", "output")  # names that derivatives.yaml has for what an operation makes
+RESULTS = ("result", "result0", "output")  # names that derivatives.yaml has for what an operation makes
 
 Extra: TypeAlias = Callable[[Mapping[str, Tensor]], tuple[Shape, str]]
 LOW, FULL, FOLLOW = Cast.LOW, Cast.FULL, Cast.FOLLOW
@@ -124,7 +124,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "addmm": Operation({"self": "", "mat1": "mat2", "mat2": "mat1"}, cast=LOW),
     "mm": Operation({"self": "mat2", "mat2": "self"}, cast=LOW),
     "bmm": Operation({"self": "mat2", "mat2": "self"}, cast=LOW),
-    "convolution": Operation({"input": "input weight", "weight": "input weight", "bias": ""}, joint=True, cast=LOW),
+    "convolution": Operation(dict.fromkeys(("input", "weight", "bias"), "input weight"), joint=True, cast=LOW),
     # elementwise, one operand
     "relu": unary("result"),
     "sigmoid": unary("result"),
@@ -155,25 +155,25 @@ OPERATIONS: Mapping[str, Operation] = {
     "mul.Tensor": Operation({"self": "other", "other": "self"}, pull=Pull.WIDE),
     # norms
     "native_batch_norm": Operation(
-        dict.fromkeys(("input", "weight", "bias"), "input weight save_mean save_invstd"),
+        dict.fromkeys(("input", "weight", "bias"), "input weight result1 result2"),
         joint=True,
-        extra={"save_mean": _channels, "save_invstd": _channels},
+        extra={"result1": _channels, "result2": _channels},
     ),
     "native_layer_norm": Operation(
-        dict.fromkeys(("input", "weight", "bias"), "input weight bias mean rstd"),
+        dict.fromkeys(("input", "weight", "bias"), "input weight bias result1 result2"),
         joint=True,
         cuda=FULL,
-        extra={"mean": _rows, "rstd": _rows},
+        extra={"result1": _rows, "result2": _rows},
     ),
     "native_group_norm": Operation(
-        dict.fromkeys(("input", "weight", "bias"), "input weight mean rstd"),
+        dict.fromkeys(("input", "weight", "bias"), "input weight result1 result2"),
         joint=True,
         cuda=FULL,
-        extra={"mean": _rows, "rstd": _rows},
+        extra={"result1": _rows, "result2": _rows},
     ),
     # windows
     "max_pool2d_with_indices": Operation(
-        {"self": "self indices"}, extra={"indices": _per(lambda o: o["result"].shape, "int64")}
+        {"self": "self result1"}, extra={"result1": _per(lambda o: o["result"].shape, "int64")}
     ),
     "avg_pool2d": unary("self"),
     "_adaptive_avg_pool2d": unary("self"),
@@ -204,16 +204,16 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     # recurrence: a layer of all steps, over x (T, B, m)
     "mkldnn_rnn_layer": Operation(
-        dict.fromkeys(_RECURRENT, "input weight0 weight1 weight2 hx_ cx_ result cy_ workspace"),
+        dict.fromkeys(_RECURRENT, "input weight0 weight1 weight2 weight3 hx_ cx_ result0 result1 result2 result3"),
         joint=True,
         cast=LOW,
-        extra={"hy_": _state, "cy_": _state},
+        extra={"result1": _state, "result2": _state},
     ),
     "_cudnn_rnn": Operation(
-        dict.fromkeys(_RECURRENT, "input weight0 weight1 weight2 hx_ cx_ result reserve"),
+        dict.fromkeys(_RECURRENT, "input weight0 weight1 weight2 hx_ cx_ result0 result3"),
         joint=True,
         cast=LOW,
-        extra={"hy_": _state, "cy_": _state, "reserve": _steps(6)},
+        extra={"result1": _state, "result2": _state, "result3": _steps(6)},
         read="aten/src/ATen/native/cudnn/RNN.cpp; that its reserve holds gates and cells of each step is assumed",
     ),
     # steps of a module that has no kernel of its own: what each keeps

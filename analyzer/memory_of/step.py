@@ -113,9 +113,7 @@ class _Step:
             born = {key: eager.new(shape, self.dtype, held=True) for key, shape in trained.items()}
         kept = eager.new((graph.batch, *graph.output.shape), self.dtype) if training.keep_outputs else None
         with eager.autocasting():
-            named = self._forward_and_loss(target)
-            if kept is not None:
-                eager.touch(kept)
+            named = self._forward_and_loss(target, kept)
         Engine(eager, born).run(named[-1])
         if training.optimizer != "none":
             eager.phase, eager.label = "step", ""
@@ -180,12 +178,17 @@ class _Step:
         classes = loss.name == "softmax_ce"
         return self.eager.new(shape[:-1] if classes else shape, "int64" if classes else self.dtype, held=True)
 
-    def _forward_and_loss(self, target: Tensor | None) -> list[Tensor]:
-        """Run the network and the loss; return what the loop has a name for, the loss last."""
+    def _forward_and_loss(self, target: Tensor | None, kept: Tensor | None) -> list[Tensor]:
+        """Run the network and the loss; return what the loop has a name for, the loss last.
+
+        What the loop holds of the step before loses its name when the new output takes it.
+        """
         if self.training.cross_entropy != "whole":
             return [self._chunked(target)]
         self._checkpointed(self.units)
         output = self.values[self.graph.output.index]
+        if kept is not None:
+            self.eager.touch(kept)
         self.eager.label = "loss"
         return [output, self._loss(output, target)]
 
