@@ -12,7 +12,10 @@ from gradcost.errors import UsageError
 
 Shape: TypeAlias = tuple[int, ...]
 
-ITEM_BYTES = {"float32": 4, "float64": 8}
+DTYPES = ("float16", "float32", "float64")  # that a network's numbers may have
+INDEX = "int64"  # of tokens, classes and positions, as in PyTorch
+MASK = "bool"
+ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, INDEX: 8, MASK: 1}
 
 _BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
