@@ -95,6 +95,11 @@ def format_shape(shape: Shape) -> str:
     return "x".join(map(str, shape))
 
 
+def format_array(shape: Shape, dtype: str, usual: str) -> str:
+    """Show an array's shape, and its dtype where that is not the usual one of the network: ``64x56x56 int64``."""
+    return format_shape(shape) + (f" {dtype}" if dtype != usual else "")
+
+
 def exact_ratio(numerator: int, denominator: int) -> float:
     """Divide two integers of any size; ``inf`` where the quotient is beyond a float."""
     if denominator == 0:

@@ -209,8 +209,8 @@ class Linear(Layer, abstract=True):
 class Elementwise(Layer, abstract=True):
     """A layer whose Jacobian is diagonal: y = f(x), dy = d * dx with ``d = f'(x)`` the same shape as x.
 
-    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``. One that is multiplied by more leanly than by an
-    array of its own defines pushes and pulls that do not read ``d``; it is filled then only for who asks for its numbers.
+    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``. It may define pushes and pulls that do not read
+    ``d``, where they are leaner; ``d`` is filled then only for who asks for its numbers.
     """
 
     in_place: ClassVar[bool] = True

@@ -33,8 +33,8 @@ class _Pool(Layer, abstract=True):
 class MaxPool(_Pool):
     """y = the largest element of each window; of equal ones, the first gets the whole derivative.
 
-    Kept for the derivative: index (B, C, \\*windows), where in its channel's H W elements each largest one stands. Symbols
-    besides: c channels, A elements of one, Q of a padded one (0: no padding), o whether windows overlap.
+    Kept for the derivative: index (B, C, \\*windows), where among its channel's H W elements each largest one stands.
+    Symbols besides: c channels, A elements of one, Q of a padded one (0: no padding), o whether windows overlap.
     """
 
     dtypes = {"index": INDEX}

@@ -158,7 +158,8 @@ def _nothing_there(graph: Graph) -> str:
     said = "The gradient is zero but for rounding"
     if not graph.jacobian and not graph.loss.needs_target and isinstance(graph.output.layer, Softmax):
         return f"{said}: with no loss the outputs are summed, and those of a softmax always sum to 1; give a loss."
-    return f"{said}: what is differentiated does not depend on the parameters."
+    small = ", or it is too small for float16" if graph.dtype == "float16" else ""
+    return f"{said}: what is differentiated does not depend on the parameters{small}."
 
 
 def _size(values: Array) -> float:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gradcost.errors import SpecError
+from gradcost.spec import foreign
 from gradcost.spec.expressions import substitute
 from gradcost.spec.fields import MAX_SIZE, TARGETS, Choice, Int, Sizes, Text, check_keys, read_mapping
-from gradcost.spec import foreign
 from gradcost.spec.located import Located, describe
 from gradcost.spec.source import read_source
 from gradcost.spec.unroll import LayerEntry, check_name, read_blocks, unroll
