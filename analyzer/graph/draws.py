@@ -22,9 +22,10 @@ class Draws:
 
     def normal(self, shape: Shape, scale: float = 1.0, mean: float = 0.0) -> Array:
         """Draw normal values."""
-        values = self._generator.standard_normal(shape, self._drawn).astype(self.dtype, copy=False)
+        values: Array = self._generator.standard_normal(shape, self._drawn).astype(self.dtype, copy=False)
         np.multiply(values, scale, out=values)
-        return np.add(values, mean, out=values)
+        np.add(values, mean, out=values)
+        return values
 
     def mask(self, shape: Shape, rate: float) -> Array:
         """Draw True with probability ``rate``."""

@@ -13,8 +13,8 @@ from gradcost.units import MASK, Shape
 class Dropout(Elementwise):
     """y = 0 where the mask is, at the given rate, and scale x elsewhere: scale = 1/(1 - rate) (Srivastava et al. 2014).
 
-    The mask (B, \\*shape) is drawn once, so that every strategy differentiates the same function. It takes a byte for each
-    element: numbers are multiplied by the scale, and those that are dropped filled with zeros.
+    The mask (B, \\*shape) is drawn once, so that every strategy differentiates the same function. It takes a byte for
+    each element: numbers are multiplied by the scale, and those that are dropped filled with zeros.
     """
 
     dtypes = {"mask": MASK}
