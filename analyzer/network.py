@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,8 @@ def load(
     spec = source.spec if isinstance(source, Graph) else read_spec(source)
     changed = spec.overridden(batch=batch, dtype=dtype, wrt=wrt, outputs=outputs, across_batch=across_batch)
     return build_graph(changed, LAYER_TYPES, LOSSES, VARIABLES)
+
+
+def stored_in(network: Graph, dtype: str) -> Graph:
+    """Return the network with its numbers in any dtype of ``ITEM_BYTES``: to be priced, where numpy has none such."""
+    return build_graph(replace(network.spec, dtype=dtype), LAYER_TYPES, LOSSES, VARIABLES)

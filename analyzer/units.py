@@ -12,7 +12,10 @@ from gradcost.errors import UsageError
 
 Shape: TypeAlias = tuple[int, ...]
 
-ITEM_BYTES = {"float32": 4, "float64": 8}
+DTYPES = ("float16", "float32", "float64")  # that a network's numbers may have
+INDEX = "int64"  # of tokens, classes and positions, as in PyTorch
+MASK = "bool"
+ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, INDEX: 8, MASK: 1}
 
 _BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
@@ -90,6 +93,11 @@ def format_seconds(seconds: float) -> str:
 def format_shape(shape: Shape) -> str:
     """Show a shape: ``16x3x3``."""
     return "x".join(map(str, shape))
+
+
+def format_array(shape: Shape, dtype: str, usual: str) -> str:
+    """Show an array's shape, and its dtype where that is not the usual one of the network: ``64x56x56 int64``."""
+    return format_shape(shape) + (f" {dtype}" if dtype != usual else "")
 
 
 def exact_ratio(numerator: int, denominator: int) -> float:

@@ -17,7 +17,7 @@ from gradcost.cli.options import (
     strategy_option,
     told,
 )
-from gradcost.report.training import OPTIMIZERS, STORED_BYTES
+from gradcost.report.training import OPTIMIZERS, STORED
 
 
 def _optimizer_option(default: str) -> Callable[[C], C]:
@@ -27,7 +27,7 @@ def _optimizer_option(default: str) -> Callable[[C], C]:
 
 
 precision_option = click.option(
-    "--precision", metavar="DTYPE", help=f"Store in {' or '.join(STORED_BYTES)}, with float32 master weights."
+    "--precision", metavar="DTYPE", help=f"Store in {' or '.join(STORED)}, with float32 master weights."
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from gradcost.errors import GradcostError
-from gradcost.units import ITEM_BYTES
+from gradcost.units import DTYPES
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -77,7 +77,7 @@ def told(given: dict[str, Any]) -> dict[str, Any]:
 
 
 batch_option = click.option("--batch", type=int, help="Batch size, instead of the spec's.")
-dtype_option = click.option("--dtype", metavar="DTYPE", help=f"{' or '.join(ITEM_BYTES)}, instead of the spec's.")
+dtype_option = click.option("--dtype", metavar="DTYPE", help=f"{', '.join(DTYPES)}, instead of the spec's.")
 wrt_option = click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")
 outputs_option = click.option(
     "--outputs", metavar="loss|NAME", help="What is differentiated: the loss, or a layer's whole output."

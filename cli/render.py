@@ -16,7 +16,7 @@ from gradcost.report.plain import plain
 from gradcost.report.table import Column, Table
 from gradcost.report.tables import facing_table, not_run, strategies_table
 from gradcost.schedule.phases import PHASES, described
-from gradcost.units import format_bytes, format_shape, format_short
+from gradcost.units import format_array, format_bytes, format_short
 
 TENSOR_ROWS = 24  # of a small network, all tensors are listed
 LARGEST = 3  # of a larger one, these
@@ -89,7 +89,7 @@ def _phases(report: Report) -> Iterable[str]:
 def _tensors(to: Console, name: str, strategy: StrategyReport, analysis: Analysis) -> None:
     """Print every array of a small network, the largest of a larger one."""
     say(to, f"{name}: {strategy.carries}", "bold")
-    place = strategy.peak_at
+    place, usual = strategy.peak_at, analysis.network.dtype
     say(to, f"The peak of {format_bytes(strategy.predicted.peak_bytes)} is at {place.layer}, {place.phase}.", "dim")
     if strategy.same_as is not None:
         say(to, f"Its schedule is that of {strategy.same_as}.")
@@ -98,7 +98,7 @@ def _tensors(to: Console, name: str, strategy: StrategyReport, analysis: Analysi
     if made > TENSOR_ROWS:
         say(to, f"The largest of {made:,} (--json has them all):")
         for row, buffer in largest(analysis.predictions[name], LARGEST):
-            shape = format_shape(buffer.shown)
+            shape = format_array(buffer.shown, buffer.dtype, usual)
             say(to, f"  {buffer.name}  {shape}, {format_bytes(buffer.bytes)}, at {row.label}, {row.phase}")
         return
     columns = ("layer", "phase", "tensor", "shape", "elements", "memory")
@@ -108,7 +108,8 @@ def _tensors(to: Console, name: str, strategy: StrategyReport, analysis: Analysi
         for tensor in layer.tensors:
             shown = (layer.name if layer.name != before[0] else "", layer.phase)
             memory = format_bytes(tensor.bytes) if tensor.bytes else "view"
-            table.add(*shown, tensor.name, format_shape(tensor.shape), format_short(tensor.elements), memory)
+            shape = format_array(tensor.shape, tensor.dtype, usual)
+            table.add(*shown, tensor.name, shape, format_short(tensor.elements), memory)
             before = (layer.name, layer.phase)
     show(to, table)
 

@@ -111,14 +111,13 @@ def _print(traces: Sequence[Trace], digits: int, equations: bool) -> None:
     from rich.text import Text
 
     from gradcost.cli.render import console
-    from gradcost.export.trace_text import WHOLE, given, numbers_text, verdict
-    from gradcost.units import format_shape
+    from gradcost.export.trace_text import WHOLE, given, numbers_text, shape_text, verdict
 
     to = console()
     width = HALF if to.is_terminal else WHOLE
     to.print(Text("Given", style="bold"))
     for symbol, values in given(traces).items():
-        to.print(Text(f"{symbol} =", style="bold"), format_shape(values.shape), soft_wrap=True)
+        to.print(Text(f"{symbol} =", style="bold"), shape_text(values, traces), soft_wrap=True)
         if not equations:
             to.print(numbers_text(values, digits, width), soft_wrap=True)
     to.print()

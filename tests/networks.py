@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gradcost.layers.activations import ACTIVATIONS
 from gradcost.strategies import Options
+from gradcost.units import DTYPES
 
 SMOOTH = ("sigmoid", "tanh", "gelu", "silu", "softplus", "softmax", "identity")
 Shape = tuple[int, ...]
@@ -30,12 +31,15 @@ def dense_chains(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dict[str, Any]:
-    """Networks of every layer type: several inputs, branches that rejoin, frozen layers, shapes of one or two axes."""
+def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS, tokens: bool = True) -> dict[str, Any]:
+    """Networks of many layer types: several inputs, branches that rejoin, frozen layers, shapes of one to three axes.
+
+    Without ``tokens`` every input has a derivative.
+    """
     shapes: dict[str, Shape] = {}
     for i in range(draw(st.integers(1, 2))):
         shapes[f"in{i}"] = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=2)))
-    inputs = {name: list(shape) for name, shape in shapes.items()}
+    inputs: dict[str, Any] = {name: list(shape) for name, shape in shapes.items()}
     layers: list[dict[str, Any]] = []
     unused = list(shapes)
 
@@ -54,6 +58,10 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dic
         layer |= {"activation": draw(st.sampled_from(activations)), "trainable": draw(st.integers(0, 3)) > 0}
         return add(layer, [source], (*shapes[source][:-1], units))
 
+    if tokens and draw(st.integers(0, 3)) == 0:
+        length, units = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+        inputs["ids"] = {"shape": [length], "vocabulary": draw(st.integers(1, 4))}
+        add({"type": "embedding", "units": units, "trainable": draw(st.booleans())}, ["ids"], (length, units))
     for _ in range(draw(st.integers(1, 6))):
         source = draw(st.sampled_from(unused if draw(st.booleans()) else list(shapes)))
         shape = shapes[source]
@@ -67,6 +75,7 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dic
             "add",
             "multiply",
             "concat",
+            *(["max_pool"] if "relu" in activations else []),  # it has kinks too
         ]
         kind = draw(st.sampled_from(kinds))
         if kind == "dense":
@@ -82,6 +91,19 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dic
         elif kind == "reshape":
             wanted = draw(st.sampled_from([(prod(shape), 1), tuple(reversed(shape)), (1, *shape)]))
             add({"type": kind, "shape": list(wanted)}, [source], wanted)
+        elif kind == "max_pool":
+            *_, height, width = 1, *shape
+            image = (prod(shape) // (height * width), height, width)
+            if image != shape:
+                source = add({"type": "reshape", "shape": list(image)}, [source], image)
+            kernel, stride = [min(2, size) for size in image[1:]], draw(st.integers(1, 2))
+            same = draw(st.booleans())
+            pool = {"type": kind, "kernel": kernel, "stride": stride, "padding": "same" if same else "valid"}
+            sides = (
+                -(-size // stride) if same else (size - side) // stride + 1
+                for size, side in zip(image[1:], kernel, strict=True)
+            )
+            add(pool, [source], (image[0], *sides))
         elif kind == "concat":
             axis = draw(st.integers(0, len(shape) - 1))
             same = [
@@ -110,12 +132,14 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS) -> dic
         "activation": "sigmoid" if loss == "bce" else draw(st.sampled_from(("identity", "tanh"))),
     }
     add(last, flat, (units,))
+    targets = draw(st.sampled_from((None, "classes", "dense"))) if loss == "softmax_ce" else None
     return {
         "batch": draw(st.integers(1, 3)),
-        "dtype": draw(st.sampled_from(("float32", "float64"))),
+        "dtype": draw(st.sampled_from(DTYPES)),
         "inputs": inputs,
         "layers": layers,
         "loss": loss,
+        **({"targets": targets} if targets else {}),
     }
 
 

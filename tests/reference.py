@@ -163,7 +163,7 @@ FORWARD: dict[str, Callable[..., Any]] = {
     "Slice": lambda node, xs, p, c: xs[0][node.op.where],
     "ZeroState": lambda node, xs, p, c: 0.0 * anp.ones((c["batch"], *node.shape)),
     "Scale": lambda node, xs, p, c: node.op.factor * xs[0],
-    "CausalSoftmax": lambda node, xs, p, c: _softmax(xs[0] + c["mask"]),
+    "CausalSoftmax": lambda node, xs, p, c: _softmax(anp.where(c["mask"], -np.inf, xs[0])),
     "Scores": lambda node, xs, p, c: anp.einsum("...id,...jd->...ij", xs[0], xs[1]),
     "Weighted": lambda node, xs, p, c: anp.einsum("...ij,...jd->...id", xs[0], xs[1]),
     "BatchNorm": _batchnorm,
@@ -187,7 +187,7 @@ FORWARD: dict[str, Callable[..., Any]] = {
     "Silu": lambda node, xs, p, c: xs[0] / (1 + anp.exp(-xs[0])),
     "Softplus": lambda node, xs, p, c: anp.log(1 + anp.exp(xs[0])),
     "Softmax": lambda node, xs, p, c: _softmax(xs[0]),
-    "Dropout": lambda node, xs, p, c: xs[0] * c["mask"],
+    "Dropout": lambda node, xs, p, c: anp.where(c["mask"], 0.0, xs[0] / (1 - node.op.rate)),
     "Add": lambda node, xs, p, c: xs[0] + xs[1],
     "Multiply": lambda node, xs, p, c: xs[0] * xs[1],
     "Gate": lambda node, xs, p, c: (
@@ -196,9 +196,15 @@ FORWARD: dict[str, Callable[..., Any]] = {
     "Concat": lambda node, xs, p, c: anp.concatenate(xs, axis=node.op.axis + 1),
 }
 
+
+def _rows(y: Any, t: Any) -> Any:
+    """Return a row for each target: its own, or that of its class."""
+    return t if t.ndim == y.ndim else np.eye(y.shape[-1])[t]
+
+
 LOSS: dict[str, Callable[[Any, Any], Any]] = {
     "bce": lambda y, t: -anp.mean(t * anp.log(y) + (1 - t) * anp.log(1 - y)),
-    "softmax_ce": lambda y, t: -anp.sum(t * anp.log(_softmax(y))) / (t.size / t.shape[-1]),
+    "softmax_ce": lambda y, t: -anp.sum(_rows(y, t) * anp.log(_softmax(y))) / (y.size / y.shape[-1]),
     "mse": lambda y, t: anp.mean((y - t) ** 2),
     "none": lambda y, t: anp.sum(y),
 }

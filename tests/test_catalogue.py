@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import gradcost
-from gradcost.execution.execute import Data, measure
+from gradcost.execution.execute import Data, measure, run_plain
 from gradcost.layers import LAYER_TYPES
 from gradcost.layers.activations import ACTIVATIONS
 from gradcost.report.check_counts import compare_figures
 from gradcost.schedule.predict import predict
-from gradcost.strategies import STRATEGIES
+from gradcost.strategies import STRATEGIES, Options
 from networks import variants
 from reference import estimate, gradients
 
@@ -131,12 +131,34 @@ def test_no_type_is_left_out() -> None:
 @pytest.mark.parametrize(("dtype", "batch"), [("float64", 1), ("float64", 3), ("float32", 2)])
 def test_layer(kind: str, shape: list[int], options: dict[str, Any], born_before: str, dtype: str, batch: int) -> None:
     """The layer stands behind parameters of each structure, and in front of more."""
+    network = gradcost.load(around(kind, shape, options, born_before, dtype, batch))
+    data = Data(network)
+    expected = gradients(network, data)
+    assert_proved(network, data, expected, tolerance=1e-10 if dtype == "float64" else 1e-4, chunks=(1, 4))
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_layer_of_half_the_size(kind: str) -> None:
+    """Figures are those of float16 to the last byte; its gradients are near to those of the same numbers in float64."""
+    shape, options = CASES[kind][0]
+    half, double = (gradcost.load(around(kind, shape, options, "dense", dtype, 2)) for dtype in ("float16", "float64"))
+    data, exact = Data(half), Data(double)
+    exact.arrays = {
+        key: values.astype(np.float64) if values.dtype == np.float16 else values for key, values in data.arrays.items()
+    }
+    assert_proved(half, data, gradients(double, exact), tolerance=0.05, chunks=(4,))
+
+
+def around(
+    kind: str, shape: list[int], options: dict[str, Any], born_before: str, dtype: str, batch: int
+) -> dict[str, Any]:
+    """Return a network with the layer behind one kind of layer, and in front of a dense one."""
     before: dict[str, Any] = {"type": born_before}
     if born_before == "dense":
         before |= {"units": shape[-1]}
     if born_before == "conv2d":
         before |= {"kernel": 1, "filters": shape[0]}
-    spec = {
+    return {
         "batch": batch,
         "dtype": dtype,
         "input": {"shape": shape},
@@ -149,10 +171,6 @@ def test_layer(kind: str, shape: list[int], options: dict[str, Any], born_before
         ],
         "loss": "bce",
     }
-    network = gradcost.load(spec)
-    data = Data(network)
-    expected = gradients(network, data)
-    assert_proved(network, data, expected, tolerance=1e-10 if dtype == "float64" else 1e-4, chunks=(1, 4))
 
 
 def assert_proved(
@@ -177,8 +195,8 @@ def assert_proved(
 
 @pytest.mark.parametrize(("dtype", "batch"), [("float64", 1), ("float64", 3), ("float32", 2)])
 @pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("words", [3, 5])
-def test_embedding(words: int, tied: bool, dtype: str, batch: int) -> None:
+@pytest.mark.parametrize(("words", "targets"), [(3, "dense"), (5, "classes")])
+def test_embedding(words: int, targets: str, tied: bool, dtype: str, batch: int) -> None:
     """Tokens, and a head that is the embedding's transpose: counted once, its gradients summed; also a square one."""
     head = {"units": words, "bias": True, "share": "table"} if tied else {"units": words}
     spec = {
@@ -192,6 +210,7 @@ def test_embedding(words: int, tied: bool, dtype: str, batch: int) -> None:
             {"name": "head", "type": "dense", **head},
         ],
         "loss": "softmax_ce",
+        "targets": targets,
     }
     network = gradcost.load(spec)
     assert network.parameters == words * 3 + 12 + words + (0 if tied else words * 3)
@@ -225,3 +244,21 @@ def test_shared_weights(between: list[str], dtype: str, batch: int) -> None:
     data = Data(network)
     tolerance = 1e-10 if dtype == "float64" else 1e-4
     assert_proved(network, data, gradients(network, data), tolerance=tolerance, chunks=(1, 4))
+
+
+@pytest.mark.parametrize(("stride", "counts"), [(2, [[4, 0], [0, 0]]), (1, [[1, 1], [1, 1]])])
+def test_of_equal_elements_the_first_gets_the_whole_derivative(stride: int, counts: list[list[int]]) -> None:
+    """Windows of 2 x 2 over 3 x 3 equal numbers: the first element of each window is its upper left one."""
+    layers = [
+        {"type": "positional"},
+        {"type": "max_pool", "kernel": 2, "stride": stride},
+        {"type": "scale", "factor": 4},
+    ]
+    network = gradcost.load({"input": {"shape": [1, 3, 3]}, "layers": layers})
+    data = Data(network)
+    data.arrays["input", "input"][...] = data.arrays["parameter", 1, "P"][...] = 1.0
+    wanted = np.zeros((1, 3, 3))
+    wanted[0, :2, :2] = counts if stride == 2 else np.multiply(counts, 4)
+    for strategy in STRATEGIES.values():
+        if strategy.exact:
+            np.testing.assert_array_equal(run_plain(strategy.plan(network, Options()), data)[1, "P"], wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,12 +20,14 @@ from gradcost.layers.conv import Conv2d
 from gradcost.layers.dense import Dense
 from gradcost.layers.layernorm import LayerNorm
 from gradcost.layers.softmax import Softmax
+from gradcost.report.tables import not_run
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.program import Plan, Segment
 from gradcost.schedule.strategy import Strategy
 from gradcost.schedule.walk import Walk
 from gradcost.strategies import STRATEGIES
 from gradcost.strategies.forward_gradient import Along
+from gradcost.units import DTYPES
 from networks import networks
 
 Rule = Callable[..., None]
@@ -154,7 +157,7 @@ def test_the_rounding_of_the_first_strategy_counts_too() -> None:
 
 
 @pytest.mark.parametrize("why", ZERO)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_a_gradient_that_is_zero_by_mathematics_is_not_wrong(why: str, dtype: str) -> None:
     for seed in range(4):
         report = gradcost.analyze(ZERO[why], dtype=dtype, measure=True, seed=seed)
@@ -286,6 +289,15 @@ def test_a_wrong_rule_is_called_wrong(
     assert {m.strategy for m in report.mismatches if m.category == "gradient"} == set(names[1:])
 
 
+def test_a_wrong_sign_is_called_wrong_in_half_the_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding excuses 300 eps of 1e-3 there: a sign, and not one per cent."""
+    names = ["reverse", "forward_jacobian"]
+    assert not gradcost.analyze(ALL_OF_THEM, dtype="float16", strategies=names, measure=True).mismatches
+    replaced(monkeypatch, Conv2d, "vjp", other_sign)
+    report = gradcost.analyze(ALL_OF_THEM, dtype="float16", strategies=names, measure=True)
+    assert {m.strategy for m in report.mismatches if m.category == "gradient"} == {"forward_jacobian"}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_wrong_rule_is_called_wrong_beside_gradients_that_are_zero(
     dtype: str, monkeypatch: pytest.MonkeyPatch
@@ -373,6 +385,10 @@ NOT_FINITE: dict[str, tuple[dict[str, Any], str]] = {
         {"batch": 4, "dtype": "float32", "input": {"shape": [50]}, "layers": SQUARES, "loss": "mse"},
         "Loss and gradients are not finite: layer `s7` (primal) goes beyond the range of float32.",
     ),
+    "overflow in half the size": (
+        {"dtype": "float16", "input": {"shape": [3]}, "layers": SQUARES[:6], "loss": "mse"},
+        "Loss and gradients are not finite: layer `s4` (primal) goes beyond the range of float16.",
+    ),
     "overflow inside a layer": (
         {
             "dtype": "float32",
@@ -440,3 +456,29 @@ def test_a_gradient_that_a_rule_makes_not_finite_is_called_wrong(monkeypatch: py
     assert said == ["reverse: gradients are not finite, and those of forward_jacobian are"]
     (note,) = report.warnings
     assert note.startswith("Gradients are not finite in reverse: layer `dense_7` (gradient) is not a number")
+
+
+def test_a_mean_over_more_than_float16_can_count_is_said_to_be() -> None:
+    """The loss is a sum over 70,000 samples divided by infinity, and its gradient zero."""
+    spec = {"dtype": "float16", "batch": 70_000, "input": {"shape": [1]}, "layers": [{"type": "dense", "units": 2}]}
+    report = gradcost.analyze({**spec, "loss": "softmax_ce"}, strategies=["reverse"], measure=True)
+    assert not report.mismatches
+    beyond, zero = report.warnings
+    assert beyond == "Loss is not finite: the loss goes beyond the range of float16."
+    assert zero.endswith("or it is too small for float16.")
+    assert any(note.startswith("float16 as numpy has it: beyond 65,504") for note in report.notes)
+
+
+def test_float16_over_many_multiplies_is_run_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["gradcost.report.analyze"], "MOST_HALF_MULTIPLIES", 48)
+    why = "over 48 multiplies in float16, which numpy does slowly, --measure runs them"
+    found = gradcost.analyze("two_layer", dtype="float16")
+    assert found.primal.measured is not None, "16 multiplies"
+    assert {strategy.skipped for strategy in found.strategies.values()} == {why}
+    assert f"{why}." in str(not_run(found.all))
+    for asked in (
+        gradcost.analyze("two_layer", dtype="float16", measure=True),
+        gradcost.analyze("two_layer", dtype="float16", strategies=["reverse"]),
+        gradcost.analyze("two_layer", dtype="float32"),
+    ):
+        assert asked.strategies["reverse"].measured is not None

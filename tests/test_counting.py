@@ -51,6 +51,9 @@ def test_batched_matmul_counts_every_product() -> None:
         (lambda a: a[:, None, :] * a[None], Counts(multiplies=12)),
         (lambda a: a.T.reshape(-1), Counts()),
         (lambda a: np.empty_like(a), Counts()),
+        (lambda a: np.take_along_axis(a, np.arange(2, like=a).reshape(2, 1), axis=1), Counts()),
+        (lambda a: np.put_along_axis(a, np.arange(2, like=a).reshape(2, 1), 0.0, axis=1), Counts()),
+        (lambda a: np.add.at(a, (np.arange(2, like=a), np.arange(2, like=a)), a[:, 0]), Counts(additions=2)),
     ],
 )
 def test_each_operation_is_counted_by_its_operands(operation: Any, expected: Counts) -> None:

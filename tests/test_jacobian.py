@@ -70,7 +70,7 @@ def prove(network: gradcost.Network, chunks: tuple[int, ...]) -> None:
                 np.testing.assert_allclose(found, values, rtol=1e-7, atol=1e-9 * (1 + top), err_msg=f"{name} {key}")
 
 
-@given(networks(), st.sampled_from(["params", "inputs"]), st.integers(1, 9), st.booleans(), st.data())
+@given(networks(tokens=False), st.sampled_from(["params", "inputs"]), st.integers(1, 9), st.booleans(), st.data())
 def test_random_networks(spec: dict[str, Any], wrt: str, chunk: int, across: bool, data: st.DataObject) -> None:
     names = [entry.name for entry in gradcost.load(spec).spec.layers]
     outputs = data.draw(st.sampled_from(names))

@@ -151,7 +151,7 @@ def test_numbers_read_alike_in_verdict_and_table() -> None:
     report = gradcost.analyze("gpt2_small", measure=False)
     reverse = report.strategies["reverse"].predicted
     shown = BY_KEY["multiplies"].show(reverse.multiplies)
-    assert shown == "438.4 G"
+    assert shown == "438.3 G"
     assert f"reverse wins with {shown} multiplies" in report.verdict
     assert any(shown in row for row in strategies_table(report).rows)
 
@@ -231,3 +231,13 @@ def test_blocks_of_one_layer_fold_into_the_blocks_around_them() -> None:
     shown = folded(report.facing.rows)
     assert [row.name for row in shown] == [f"o.{o}.m.{m}.i" for o in (1, 2, 3) for m in (1, 2, 3)]
     adds_up(report)
+
+
+def test_tensors_name_a_dtype_that_is_not_the_networks(tmp_path: Path) -> None:
+    file = tmp_path / "net.yaml"
+    file.write_text("input: {shape: [1, 4, 4]}\nlayers: [{type: positional}, {type: max_pool, kernel: 2}]\n")
+    shown = run("analyze", str(file), "--strategy", "reverse", "--tensors", "--no-measure")
+    (line,) = {line.strip() for line in shown.splitlines() if "index[2]" in line}
+    assert re.search(r"index\[2\] +1x1x2x2 int64 +4 +32 B$", line)
+    assert not re.search("int64|float64", "".join(line for line in shown.splitlines() if "a[" in line))
+    assert '"index[2]","1x1x2x2 int64",32,"primal"' in gradcost.to_html(gradcost.study(file, measure=False))

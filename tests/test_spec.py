@@ -29,12 +29,12 @@ from gradcost.grids.grid import at
 from gradcost.grids.run import read_tree
 from gradcost.layers import LAYER_TYPES, LOSSES, VARIABLES
 from gradcost.spec import foreign, read_spec
-from gradcost.spec.fields import read_mapping
+from gradcost.spec.fields import TARGETS, read_mapping
 from gradcost.spec.located import parse_yaml
 from gradcost.spec.network import _network
 from gradcost.spec.schema import spec_schema
 from gradcost.spec.source import MAX_FILE_BYTES, MODELS, read_source
-from gradcost.units import ITEM_BYTES
+from gradcost.units import DTYPES
 from networks import networks
 
 HEAD = "input: {shape: [3]}\nlayers:\n"
@@ -50,7 +50,20 @@ BAD = {
     "unknown type": (HEAD + "  - {type: dens, units: 4}\n", "3:12", ["'dens'", "did you mean 'dense'?"]),
     "unknown activation": (HEAD + "  - {type: dense, units: 4, activation: sigmiod}\n", "3:41", ["'sigmoid'"]),
     "unknown loss": (HEAD + LAYER + "loss: bec\n", "4:7", ["did you mean 'bce'?"]),
-    "unknown dtype": (HEAD + LAYER + "dtype: float16\n", "4:8", ["float32, float64"]),
+    "unknown targets": (HEAD + LAYER + "loss: softmax_ce\ntargets: clases\n", "5:10", ["did you mean 'classes'?"]),
+    "targets of others": (
+        HEAD + LAYER + "loss: softmax_ce\ntargets: one-hot\n",
+        "5:10",
+        ["write dense", "classes, dense"],
+    ),
+    "targets without classes": (HEAD + LAYER + "targets: dense\nloss: mse\n", "4:10", ["softmax_ce", "mse; remove it"]),
+    "targets without a loss": (HEAD + LAYER + "targets: classes\n", "4:10", ["not none; remove it"]),
+    "tokens as numbers": (
+        "input: {shape: [3], vocabulary: 5}\nlayers:\n" + LAYER,
+        "3:5",
+        ["'input' holds tokens", "embedding"],
+    ),
+    "unknown dtype": (HEAD + LAYER + "dtype: bfloat16\n", "4:8", ["float16, float32, float64"]),
     "missing units": (HEAD + "  - {type: dense}\n", "3:5", ["needs the key 'units'"]),
     "missing type": (HEAD + "  - {units: 4}\n", "3:5", ["needs the key 'type'"]),
     "missing layers": ("input: {shape: [3]}\n", "1:1", ["needs the key 'layers'"]),
@@ -359,7 +372,7 @@ FOREIGN_DTYPES = {
     "torch.float32": "float32",
     "fp32": "float32",
     "Float64": "float64",
-    "half": "float32; `gradcost memory --precision`",
+    "half": "float16",
     "bfloat16": "float32; `gradcost memory --precision`",
 }
 
@@ -405,17 +418,18 @@ def test_what_is_to_be_written_for_a_foreign_layer_can_be(ours: foreign.Ours) ->
 
 def test_what_is_to_be_written_for_a_foreign_loss_or_dtype_can_be() -> None:
     assert {ours.text for ours in foreign.LOSSES} == set(LOSSES)
-    assert {ours.text for ours in foreign.DTYPES} == set(ITEM_BYTES)
+    assert {ours.text for ours in foreign.DTYPES} == set(DTYPES)
+    assert {ours.text for ours in foreign.TARGETS} == set(TARGETS.allowed)
 
 
-@pytest.mark.parametrize("table", [foreign.LAYERS, foreign.LOSSES, foreign.DTYPES])
+@pytest.mark.parametrize("table", [foreign.LAYERS, foreign.LOSSES, foreign.DTYPES, foreign.TARGETS])
 def test_a_foreign_name_stands_once_as_it_is_looked_up(table: tuple[foreign.Ours, ...]) -> None:
     listed = [name for ours in table for name in ours.names.split()]
     assert sorted(listed) == sorted({foreign.bare(name) for name in listed})
 
 
 def test_our_own_names_in_another_spelling_are_understood() -> None:
-    for table, own in ((foreign.LAYERS, LAYER_TYPES), (foreign.LOSSES, LOSSES), (foreign.DTYPES, ITEM_BYTES)):
+    for table, own in ((foreign.LAYERS, LAYER_TYPES), (foreign.LOSSES, LOSSES), (foreign.DTYPES, DTYPES)):
         silent = [name for name in own if not foreign.written(name.upper(), table)]
         assert silent in ([], ["activation"])  # which names none of its kinds
 
@@ -429,7 +443,8 @@ def test_losses_and_dtypes_are_declared_once() -> None:
     """Whatever lists them reads the registry: another loss is in the reader, the editors' schema and the messages."""
     schema = spec_schema({}, [*LOSSES, "hinge"])
     assert schema["properties"]["loss"]["enum"] == [*LOSSES, "hinge", None]
-    assert schema["properties"]["dtype"]["enum"] == list(ITEM_BYTES)
+    assert schema["properties"]["dtype"]["enum"] == list(DTYPES)
+    assert schema["properties"]["targets"]["enum"] == list(TARGETS.allowed)
     spec = read_spec({"input": {"shape": [3]}, "layers": [{"type": "dense", "units": 1}], "loss": "hinge"})
     assert build_graph(spec, LAYER_TYPES, {**LOSSES, "hinge": LOSSES["mse"]}, VARIABLES).parameters == 4
     assert "|".join(LOSSES) in CliRunner().invoke(commands, ["import", "--help"]).output
@@ -546,7 +561,8 @@ def test_the_schema_for_editors_takes_what_the_reader_takes(spec: dict[str, Any]
         {"layers": [{"type": "conv2d", "filters": 1, "kernel": [1, 2, 3]}]},
         {"layers": [{"type": "activation", "activation": "rellu"}]},
         {"batch": 0},
-        {"dtype": "float16"},
+        {"dtype": "bfloat16"},
+        {"targets": "one_hot"},
         {"loss": "hinge"},
         {"input": {"shapes": [3]}},
         {"inputs": {"left": [3]}},

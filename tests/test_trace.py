@@ -252,3 +252,21 @@ def test_nothing_is_drawn_for_what_cannot_be_read(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("gradcost.execution.trace.Data", lambda *_: pytest.fail("data was drawn"))
     with pytest.raises(gradcost.UsageError, match="make it smaller"):
         trace(CONFIGS / "two_layer.yaml", batch=20_000_000)
+
+
+def test_a_dtype_that_is_not_the_networks_stands_beside_the_shape() -> None:
+    layers = [{"type": "embedding", "units": 2}, {"type": "dropout", "rate": 0.5}]
+    spec = {"dtype": "float32", "input": {"shape": [3], "vocabulary": 4}, "layers": layers, "loss": "softmax_ce"}
+    traces = trace(spec, ["reverse"])
+    lines = trace_markdown(traces).splitlines()
+    shapes = {"a[0]": "1x3 int64", "W[1]": "4x2", "mask[2]": "1x3x2 bool", "t": "1x3 int64"}
+    for symbol, shape in shapes.items():
+        assert any(line.startswith(f"| {symbol} | {shape} |") for line in lines), symbol
+    given = traces[0].to_dict()["given"]
+    assert {symbol: array["dtype"] for symbol, array in given.items()} == {
+        "a[0]": "int64",
+        "W[1]": "float32",
+        "mask[2]": "bool",
+        "t": "int64",
+    }
+    assert "<td>1x3x2 bool</td>" in trace_html(traces)

@@ -79,3 +79,31 @@ def test_memory_command(tmp_path: Any) -> None:
     (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("reverse ")]
     assert row[1:5] == ["2.031", "KiB", "4.062", "KiB"]
     assert run("memory", str(file), "--optimizer", "adamw").returncode == 2
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_only_the_networks_numbers_are_stored_in_half_the_size(precision: str) -> None:
+    """Tokens, classes, indices and masks keep their bytes; in float16, that is what a run measures."""
+    layers = [
+        {"type": "embedding", "units": 4},
+        {"type": "reshape", "shape": [1, 6, 4]},
+        {"type": "dropout", "rate": 0.5},
+        {"type": "max_pool", "kernel": 3, "stride": 1},
+        {"type": "flatten"},
+        {"type": "dense", "units": 5},
+    ]
+    spec = {"dtype": "float32", "batch": 4, "input": {"shape": [6], "vocabulary": 9}, "layers": layers}
+    spec |= {"loss": "softmax_ce"}
+    half = gradcost.analyze(spec, dtype="float16", measure=True)
+    assert not half.mismatches
+    for memory in gradcost.training_memory(spec, gradcost.Training("none", precision)):
+        measured = half.strategies[memory.strategy].measured
+        assert measured is not None
+        assert memory.total == measured.peak_bytes
+    room = 100_000
+    for found in fit(spec, room, strategies=["reverse", "forward_jvp"], training=gradcost.Training("adam", precision)):
+        rows = gradcost.training_memory(
+            spec, gradcost.Training("adam", precision), batch=found.batch, strategies=[found.strategy]
+        )
+        assert [row.total for row in rows] == [found.peak_bytes]
+        assert found.peak_bytes <= room < (found.next_bytes or 0)

@@ -162,14 +162,15 @@ class Pusher:
 
         A term that waits may take sigma' into its factor instead; the others are added up first.
         """
-        slope, before = self.emitter.derivative(node), self.emitter.graph.nodes[node.sources[0]]
+        self.emitter.slope_of(node, "jvp")
+        before = self.emitter.graph.nodes[node.sources[0]]
         chosen = self._folds(carried)
         others = tuple(term for term in carried.terms if term not in chosen)
         rest = self._settle(before, replace(carried, terms=others)) if others else replace(carried, terms=())
         parts = [] if rest.stack is None else [self._scaled(node, rest.stack, rest.columns)]
-        compact = [self._scaled_compact(node, part, slope) for part in rest.compact]
+        compact = [self._scaled_compact(node, part) for part in rest.compact]
         for term in chosen:
-            folded = self.emitter.folded(term.factor, slope, self.phase)
+            folded = self.emitter.folded(term.factor, self.emitter.derivative(node), self.phase)
             parts.append(self._dense(term.factor, term.carried, node, folded))
         return self._gather(before, node, parts, compact)
 
@@ -181,11 +182,11 @@ class Pusher:
         self.emitter.call(node, self.phase, "jvp", (stack,), makes=made, sizes=sizes, names=names, over=over)
         return Carried(columns, made)
 
-    def _scaled_compact(self, node: Node, part: Compact, slope: Buffer) -> Compact:
+    def _scaled_compact(self, node: Node, part: Compact) -> Compact:
         """Emit sigma' times a compact Jacobian; where that is a known 1, the product is sigma' itself."""
         made = self.new_compact(node, part.birth, part.rest)
         if part.unit:
-            self.emitter.view(node, "birth", slope, made)
+            self.emitter.view(node, "birth", self.emitter.derivative(node), made)
         else:
             args = (part.buffer,)
             self.emitter.call(node, "birth", "jvp_compact", args, makes=made, sizes=part.sizes, names=part.names)

@@ -39,9 +39,9 @@ ELEMENTWISE = {
 }
 REDUCTIONS = {"add": "additions", "maximum": "comparisons"}
 SCATTERS = {"add"}
-ALLOCATIONS = {"empty_like", "zeros_like", "take"}
+ALLOCATIONS = {"arange", "empty_like", "zeros_like", "take", "take_along_axis"}
 VIEWS = {"broadcast_to"}
-MOVES = {"copyto"}
+MOVES = {"copyto", "put_along_axis"}
 UNDERSTOOD = {"out", "axis", "keepdims", "casting"}
 
 
@@ -141,6 +141,8 @@ class CountingArray(NDArrayOperatorsMixin):
     def _unwrap(self, operand: Any) -> Any:
         if isinstance(operand, CountingArray):
             return operand.data
+        if isinstance(operand, tuple):
+            return tuple(map(self._unwrap, operand))
         if isinstance(operand, np.ndarray):
             raise UncountedOperationError("a plain array met a counting array; its buffer is in no count")
         return operand

@@ -89,9 +89,7 @@ class Locals:
         if isinstance(layer, Join) and layer.passes:
             return Local(identity(size), unit=1)
         if isinstance(layer, Elementwise):
-            self.emitter.derivative(node)
-            slope = self.emitter.named(node, "d")
-            return self._scale(node, slope, size)
+            return self._scale(node, self.emitter.derivative(node), size)
         if isinstance(layer, Multiply):
             return self._scale(node, self.emitter.values[node.sources[1 - index]], size)
         if isinstance(layer, Dense):

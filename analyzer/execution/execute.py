@@ -28,7 +28,7 @@ class Data:
     """
 
     def __init__(self, graph: Graph, seed: int = 0) -> None:
-        """Draw everything from one seeded generator, in the network's dtype.
+        """Draw everything from one seeded generator, in the dtype of its buffer.
 
         Raises:
             UsageError: the seed is none.
@@ -50,9 +50,11 @@ class Data:
                 if name not in node.shared:
                     self._keep(("parameter", node.index, name), node.layer.initial(name, draws))
             for name, shape in node.layer.fixed(graph.batch_of(node)).items():
-                self._keep(("constant", node.index, name), node.layer.constant(name, shape, draws))
+                values = node.layer.constant(name, shape, draws)
+                self._keep(("constant", node.index, name), values, node.layer.dtypes.get(name))
         if graph.loss.needs_target:
-            self._keep(("target",), graph.loss.target(graph.batch_of(graph.output), draws))
+            values = graph.loss.target(graph.batch_of(graph.output), draws)
+            self._keep(("target",), values, graph.loss.target_dtype(graph.dtype))
 
     def of(self, buffer: Buffer) -> Array | None:
         """Return the values that a buffer starts with; None for one that starts empty.
@@ -67,8 +69,8 @@ class Data:
         assert isinstance(index, int)
         return Draws((self.seed, self.round, index, *str(name).encode()), self.graph.dtype).normal(buffer.shape)
 
-    def _keep(self, key: tuple[object, ...], values: Array) -> None:
-        self.arrays[key] = np.ascontiguousarray(values, dtype=self.graph.dtype)
+    def _keep(self, key: tuple[object, ...], values: Array, dtype: str | None = None) -> None:
+        self.arrays[key] = np.ascontiguousarray(values, dtype=dtype or self.graph.dtype)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,17 +38,18 @@ class Noise:
         """Seed the generator."""
         self._generator = np.random.default_rng(seed)
         self._dtype = np.dtype(dtype).type
+        self._drawn = np.float64 if dtype == "float64" else np.float32
         self._eps = np.finfo(dtype).eps
         self._eta = np.finfo(dtype).smallest_subnormal
 
     def read(self, at: At) -> At:
-        """Return what a rule reads times one factor: entries that are equal stay so, as max pooling asks."""
+        """Return what a rule reads times one factor."""
         factor = self._dtype(1 + self._eps * self._generator.standard_normal())
         return At({name: values * factor if _real(values) else values for name, values in vars(at).items()})
 
     def move(self, values: Array) -> None:
         """Round each entry at random."""
-        factors, rest = self._generator.standard_normal((2, *values.shape), self._dtype)
+        factors, rest = self._generator.standard_normal((2, *values.shape), self._drawn).astype(self._dtype, copy=False)
         np.multiply(values, 1 + self._eps * factors, out=values)
         np.add(values, self._eta * rest, out=values)
 

@@ -26,6 +26,7 @@ class Life:
     Attributes:
         name: its symbol; where a step writes over an array, the old name ends there and a new one begins.
         shape: with the batch axis.
+        dtype: of its elements.
         bytes: what it takes.
         kind: the phase of the step that makes it; one of ``phases.KINDS`` for what is there from the start.
         first: the first step at which it is alive.
@@ -34,6 +35,7 @@ class Life:
 
     name: str
     shape: Shape
+    dtype: str
     bytes: int
     kind: str
     first: int
@@ -95,7 +97,7 @@ def _lives(program: Program) -> list[Life]:
     def close(base: Buffer, last: int) -> None:
         now, kind, first = current.pop(base)
         if first <= last:
-            found.append(Life(now.name, now.shown, base.bytes, kind, first, last))
+            found.append(Life(now.name, now.shown, now.dtype, base.bytes, kind, first, last))
 
     for buffer in program.initial:
         kind = _KIND_OF.get(str(buffer.key[0]), "held") if buffer.key else "held"

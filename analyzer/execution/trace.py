@@ -61,6 +61,7 @@ class Trace:
 
     Attributes:
         network: its name.
+        dtype: of its numbers.
         strategy: which.
         given: what it starts from, parameters and data, by symbol.
         steps: in order; of several passes or turns of a loop, the first.
@@ -70,6 +71,7 @@ class Trace:
     """
 
     network: str
+    dtype: str
     strategy: str
     given: Mapping[str, Array]
     steps: tuple[Traced, ...]
@@ -80,13 +82,14 @@ class Trace:
     def to_dict(self, *, values: bool = True) -> dict[str, Any]:
         """Return it as plain data.
 
-        An array is ``{"shape": [...], "values": [[...]]}``: nested lists, null where a number is not finite; the whole
-        of ``values`` is null where they are left out. ``steps`` is a list of such, each with ``layer``, ``phase``,
-        ``equation`` and ``multiplies`` besides; ``given`` and ``gradients`` have one for each symbol; ``network``,
-        ``strategy``, ``passes`` and ``multiplies`` are as here.
+        An array is ``{"shape": [...], "dtype": "float64", "values": [[...]]}``: nested lists, null where a number is
+        not finite; the whole of ``values`` is null where they are left out. ``steps`` is a list of such, each with
+        ``layer``, ``phase``, ``equation`` and ``multiplies`` besides; ``given`` and ``gradients`` have one for each
+        symbol; ``network``, ``dtype``, ``strategy``, ``passes`` and ``multiplies`` are as here.
         """
         return {
             "network": self.network,
+            "dtype": self.dtype,
             "strategy": self.strategy,
             "passes": self.passes,
             "multiplies": self.multiplies,
@@ -97,11 +100,12 @@ class Trace:
 
 
 def _array(array: Array, *, values: bool) -> dict[str, Any]:
-    if not values:
-        return {"shape": list(array.shape), "values": None}
-    shown = array.astype(object)
-    shown[~np.isfinite(array)] = None
-    return {"shape": list(array.shape), "values": shown.tolist()}
+    found = {"shape": list(array.shape), "dtype": str(array.dtype), "values": None}
+    if values:
+        shown = array.astype(object)
+        shown[~np.isfinite(array)] = None
+        found["values"] = shown.tolist()
+    return found
 
 
 def trace(
@@ -165,6 +169,7 @@ def _trace(graph: Graph, name: str, plan: Plan, multiplies: int, data: Data) -> 
     gradients = run_plain(plan, data, watch=watch)
     return Trace(
         graph.name,
+        graph.dtype,
         name,
         {symbol: values for symbol, values in given.items() if values is not None},
         tuple(seen[step] for step in segment.program.steps if step in seen),

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
+from gradcost.execution.timeline import Life
 from gradcost.export.colours import look, style_sheet
 from gradcost.export.figures import GrowthFigure, MemoryFigure, memory_figure
 from gradcost.export.layout import group, lay_out
@@ -22,7 +23,15 @@ from gradcost.report.tables import SHOWN, not_run, state
 from gradcost.schedule.phases import GROUPS, KINDS, PHASES
 from gradcost.schedule.predict import PredictedRow, Prediction
 from gradcost.strategies import PRIMAL
-from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_shape, format_short
+from gradcost.units import (
+    exact_ratio,
+    format_array,
+    format_bytes,
+    format_count,
+    format_ratio,
+    format_shape,
+    format_short,
+)
 
 SHOWN_NODES = 160
 SHOWN_ROWS = 400  # of a strategy's layers and phases, those with the most operations
@@ -47,7 +56,7 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
         "groups": GROUPS,
         "phases": {each.name: [each.label, each.group] for each in (*PHASES.values(), *KINDS.values())},
         "recommended": report.comparison.recommended,
-        "memory": [_memory(memory_figure(name, analysis.timeline(name))) for name in report.strategies],
+        "memory": [_memory(memory_figure(name, analysis.timeline(name)), network.dtype) for name in report.strategies],
         "growth": [_growth(figure) for figure in growth],
         "growing": [[shown.key, shown.heading, shown.binary] for shown in RANKING],
         "graph": _graph(report, analysis.predictions),
@@ -126,11 +135,14 @@ def _sortable(shown: str, by: float | None) -> str:
     return escape(shown) if by is None else repr(by)
 
 
-def _memory(figure: MemoryFigure) -> dict[str, Any]:
+def _memory(figure: MemoryFigure, usual: str) -> dict[str, Any]:
+    def band(life: Life) -> list[Any]:
+        return [life.name, format_array(life.shape, life.dtype, usual), life.bytes, life.kind, life.first, life.last]
+
     return {
         **asdict(figure),
         "instants": [[i.number, i.layer, i.phase, i.bytes, i.workspace] for i in figure.instants],
-        "bands": [[b.name, format_shape(b.shape), b.bytes, b.kind, b.first, b.last] for b in figure.bands],
+        "bands": list(map(band, figure.bands)),
     }
 
 

@@ -12,7 +12,7 @@ from gradcost.export.template import filled, part
 from gradcost.numerics import Array, np
 from gradcost.report.table import escaped
 from gradcost.schedule.phases import described
-from gradcost.units import format_count, format_shape
+from gradcost.units import format_array, format_count, format_shape
 from gradcost.version import __version__
 
 SHOWN_NUMBERS = 24  # of a larger array, its ends
@@ -23,6 +23,11 @@ WHOLE = 10_000  # characters of a line of numbers that is not to be broken
 def size_text(step: Traced) -> str:
     """Write a step's shape, and its multiplies in brackets where it takes some."""
     return format_shape(step.shape) + (f" [{step.multiplies:,}]" if step.multiplies else "")
+
+
+def shape_text(values: Array, traces: Sequence[Trace]) -> str:
+    """Write the shape of what is given, and its dtype where that is not the network's."""
+    return format_array(values.shape, str(values.dtype), traces[0].dtype)
 
 
 def numbers_text(values: Array, digits: int = DIGITS, width: int = WHOLE) -> str:
@@ -69,7 +74,7 @@ def trace_markdown(traces: Sequence[Trace], *, digits: int = DIGITS, equations: 
         lines = [f"**{escaped(step.equation)}**", escaped(size_text(step)), numbers(step.values)]
         return "<br>".join(line for line in lines if line)
 
-    rows = ([symbol, format_shape(values.shape), numbers(values)] for symbol, values in given(traces).items())
+    rows = ([symbol, shape_text(values, traces), numbers(values)] for symbol, values in given(traces).items())
     names = heads(traces)
     parts = [
         f"### {escaped(traces[0].network)}, step by step",
@@ -128,7 +133,7 @@ def trace_html(traces: Sequence[Trace], *, digits: int = DIGITS, equations: bool
         "colours": style_sheet(),
         "style": part("page.css") + part("trace.css"),
         "given": "\n".join(
-            f'<tr><th scope="row"><code>{escape(symbol)}</code></th><td>{format_shape(array.shape)}</td>'
+            f'<tr><th scope="row"><code>{escape(symbol)}</code></th><td>{shape_text(array, traces)}</td>'
             f"<td>{numbers(array)}</td></tr>"
             for symbol, array in given(traces).items()
         ),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from gradcost.errors import LayerError, SpecError, UsageError, nearest
 from gradcost.formula import Dims
 from gradcost.graph.graph import Graph, LayerInfo, Node
-from gradcost.graph.layer import Layer, Loss
+from gradcost.graph.layer import Layer, Loss, Source
 from gradcost.spec import LayerEntry, NetworkSpec, foreign
 from gradcost.spec.fields import Field, read_mapping
 from gradcost.spec.foreign import instead
@@ -100,6 +100,9 @@ class Builder:
             LayerError: the layer has a parameter that its class does not declare.
         """
         assert self.entry is not None
+        tokens = next((source.label for source in sources if source.vocabulary is not None), None)
+        if tokens is not None and not isinstance(layer, Source):
+            raise self.error(f"the input {tokens!r} holds tokens, which are no numbers; read them by an embedding")
         undeclared = sorted(layer.parameters.keys() - set(layer.parameter_names))
         if undeclared:
             kind = type(layer).__name__
@@ -208,7 +211,7 @@ def build_graph(
         spec.dtype,
         spec.batch,
         tuple(builder.nodes),
-        losses[spec.loss if spec.outputs == "loss" else "none"](builder.nodes[-1].shape),
+        _loss_type(spec, losses)(builder.nodes[-1].shape),
         tuple(infos),
         spec,
     )
@@ -219,14 +222,23 @@ def build_graph(
     return graph
 
 
-def check_names(spec: NetworkSpec, types: Collection[str], losses: Collection[str]) -> None:
-    """Refuse a layer type or a loss that does not exist. Raises ``SpecError``; what others call ours is named."""
+def check_names(spec: NetworkSpec, types: Collection[str], losses: Mapping[str, type[Loss]]) -> None:
+    """Refuse what does not exist: a type, a loss, its classes. Raises ``SpecError``; what others call ours is named."""
     for entry in spec.layers:
         if entry.type not in types:
             tail = instead(entry.type, foreign.LAYERS, types)
             raise SpecError(entry.type_where, f"unknown layer type {entry.type!r}{tail}")
     if spec.loss not in losses:
         raise SpecError(spec.loss_where, f"unknown loss {spec.loss!r}{instead(spec.loss, foreign.LOSSES, losses)}")
+    if spec.targets is not None and losses[spec.loss].of_dense is None:
+        able = ", ".join(name for name, loss in losses.items() if loss.of_dense is not None)
+        raise SpecError(spec.targets_where, f"targets goes with a loss of classes ({able}), not {spec.loss}; remove it")
+
+
+def _loss_type(spec: NetworkSpec, losses: Mapping[str, type[Loss]]) -> type[Loss]:
+    """Return the loss that a spec asks for; for a Jacobian there is none."""
+    found = losses[spec.loss if spec.outputs == "loss" else "none"]
+    return found.of_dense if spec.targets == "dense" and found.of_dense is not None else found
 
 
 def _check_target(spec: NetworkSpec) -> None:

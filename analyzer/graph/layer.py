@@ -23,7 +23,7 @@ from gradcost.graph.draws import Draws
 from gradcost.graph.owed import refuse_incomplete
 from gradcost.graph.rule import priced_as, rule
 from gradcost.numerics import Array, np
-from gradcost.units import Shape
+from gradcost.units import INDEX, Shape
 
 
 class At:
@@ -72,6 +72,7 @@ class Layer:
         aux: per-sample shapes of what the primal keeps for its derivative, besides x and y.
         constants: per-sample shapes of arrays that are drawn once and never trained.
         statistics: shapes, without a batch axis, of the same.
+        dtypes: of those among aux, constants and statistics whose elements are not the network's numbers.
         symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a
             symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
@@ -95,6 +96,7 @@ class Layer:
     aux: Mapping[str, Shape] = {}
     constants: Mapping[str, Shape] = {}
     statistics: Mapping[str, Shape] = {}
+    dtypes: ClassVar[Mapping[str, str]] = {}
     symbol_names: ClassVar[Mapping[str, str]] = {"N": "N{out}"}
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
@@ -207,19 +209,16 @@ class Linear(Layer, abstract=True):
 class Elementwise(Layer, abstract=True):
     """A layer whose Jacobian is diagonal: y = f(x), dy = d * dx with ``d = f'(x)`` the same shape as x.
 
-    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``.
-
-    Attributes:
-        slope: the constant that is the derivative itself, where there is one.
+    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``. It may define pushes and pulls that do not read
+    ``d``, where they are leaner; ``d`` is filled then only for who asks for its numbers.
     """
 
-    slope: ClassVar[str | None] = None
     in_place: ClassVar[bool] = True
 
     @classmethod
     def owes(cls) -> tuple[str, ...]:
         """Return the primal and its derivative; the pushes and pulls are those of every such layer."""
-        return ("primal", "derivative") if cls.slope is None else ("primal",)
+        return ("primal", "derivative")
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
@@ -277,14 +276,21 @@ class Join(Layer, abstract=True):
 
 
 class Loss:
-    """The scalar L of the network's output ``y`` (B, \\*shape) and the targets ``target`` of the same shape.
+    """The scalar L of the network's output ``y`` (B, \\*shape) and the targets ``target``.
 
+    Targets are numbers (B, \\*shape), or classes (B, \\*shape[:-1]): whole numbers below the size of the last axis.
     A subclass defines ``primal(at, out)``, filling ``out`` (1,), and ``cotangent(at, out)``, filling
     ``out`` (1, B, \\*shape) with dL/dy.
+
+    Attributes:
+        name: as the spec has it.
+        needs_target: whether there are targets at all.
+        of_dense: where its targets are classes, the same loss of rows of numbers in their place (``targets: dense``).
     """
 
     name: ClassVar[str]
     needs_target: ClassVar[bool] = True
+    of_dense: ClassVar[type[Loss] | None] = None
 
     def __init_subclass__(cls) -> None:
         """Refuse a subclass that lacks a rule. Raises ``LayerError``."""
@@ -303,6 +309,14 @@ class Loss:
             {"B": "B", "n": f"n{out}"} | ({"S": f"S{out}"} if lead > 1 else {}),
         )
 
+    def target_shape(self, batch: int) -> Shape:
+        """Return the shape of a batch's targets."""
+        return (batch, *(self.shape if self.of_dense is None else self.shape[:-1]))
+
+    def target_dtype(self, dtype: str) -> str:
+        """Return the dtype of the targets in a network of a dtype."""
+        return dtype if self.of_dense is None else INDEX
+
     def target(self, batch: int, draws: Draws) -> Array:
-        """Draw targets (B, \\*shape) of the kind that the loss is for."""
+        """Draw targets of the kind that the loss is for."""
         raise NotImplementedError

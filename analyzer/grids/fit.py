@@ -64,16 +64,13 @@ def fit(
 
 
 def _fit(network: Graph, name: str, memory: int, given: Mapping[str, Any], training: Training) -> Fit:
-    stored = max(0, memory - training.total_bytes(network, 0)) // training.item_bytes(network)
-    room = stored * network.item_bytes
-    options = Options(budget=room, **known(given))
+    stored, held = training.stored(network), training.held_bytes(network)
+    options = Options(budget=max(0, memory - held), **known(given))
     peaks: dict[int, int] = {}
 
     def peak(batch: int) -> int:
         if batch not in peaks:
-            graph = load(network, batch=batch)
-            peak_bytes = predict(STRATEGIES[name].plan(graph, options)).peak_bytes
-            peaks[batch] = training.total_bytes(graph, peak_bytes)
+            peaks[batch] = held + predict(STRATEGIES[name].plan(load(stored, batch=batch), options)).peak_bytes
         return peaks[batch]
 
     if peak(1) > memory:

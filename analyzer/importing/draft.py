@@ -28,7 +28,7 @@ class Draft:
 
     Attributes:
         name: of the network.
-        dtype: float32 or float64.
+        dtype: one of ``DTYPES``.
         batch: the atom of the batch axis.
         inputs: shapes, without the batch axis.
         vocabularies: of inputs that hold tokens.

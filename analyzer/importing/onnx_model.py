@@ -20,6 +20,8 @@ from gradcost.numerics import Array, np
 if TYPE_CHECKING:
     import onnx
 
+# A network has the first of these that any of its weights has: a name of onnx.TensorProto, and our dtype.
+FLOATS = {"FLOAT": "float32", "DOUBLE": "float64", "FLOAT16": "float16"}
 MOST_CONSTANT = 10**6  # elements of an initializer that is read as a constant
 
 
@@ -108,11 +110,12 @@ class Reader:
         inputs = [each for each in self.graph.input if each.name not in self.found]
         if not inputs or not sizes_of.get(inputs[0].name):
             raise UsageError(f"{str(path)!r} has no input that is a tensor with a batch axis")
-        floats = {each.data_type for each in self.graph.initializer} - {onnx.TensorProto.INT64, onnx.TensorProto.INT32}
-        double = onnx.TensorProto.DOUBLE in floats and onnx.TensorProto.FLOAT not in floats
+        kinds = {each.data_type for each in self.graph.initializer}
+        found = (dtype for name, dtype in FLOATS.items() if getattr(onnx.TensorProto, name) in kinds)
+        dtype = next(found, "float32")
         name = self.graph.name if self.graph.name not in ("", "main_graph", "torch-jit-export") else path.stem
         batch = Atom(sizes_of[inputs[0].name][0], batch=True)
-        self.draft = Draft(name, "float64" if double else "float32", batch)
+        self.draft = Draft(name, dtype, batch)
         for each in inputs:
             try:
                 self.found[each.name] = self.draft.input(each.name, sizes_of.get(each.name, ()))

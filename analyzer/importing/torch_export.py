@@ -11,7 +11,7 @@ from gradcost.importing.draft import Draft
 from gradcost.importing.imported import Imported, check_loss, finished
 from gradcost.importing.torch_operations import HANDLERS, getitem
 from gradcost.importing.weights import Weight
-from gradcost.units import ITEM_BYTES
+from gradcost.units import DTYPES
 
 if TYPE_CHECKING:
     import torch
@@ -54,9 +54,9 @@ class Reader:
         self.loss = loss
         parameters = [each.dtype for each in program.state_dict.values() if each.dtype.is_floating_point]
         dtype = str(parameters[0] if parameters else torch.float32).removeprefix("torch.")
-        self.draft = Draft(name, dtype if dtype in ITEM_BYTES else "float32", Atom(batch, batch=True))
-        if dtype not in ITEM_BYTES:
-            self.draft.note(f"Its parameters are {dtype}; a spec has {' or '.join(ITEM_BYTES)}.")
+        self.draft = Draft(name, dtype if dtype in DTYPES else "float32", Atom(batch, batch=True))
+        if dtype not in DTYPES:
+            self.draft.note(f"Its parameters are {dtype}; a spec has {', '.join(DTYPES[:-1])} or {DTYPES[-1]}.")
         self.found: dict[Any, Any] = {}
         self.problems: list[str] = []
         self.node: Any = None

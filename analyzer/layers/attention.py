@@ -13,11 +13,13 @@ from gradcost.layers.softmax import Softmax, softmax
 from gradcost.layers.views import Reshape
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Bool, Float, Int
-from gradcost.units import Shape
+from gradcost.units import MASK, Shape
 
 
 class CausalSoftmax(Softmax):
     """Softmax over what is not ahead: row i of x (.., rows, n) sees column j if j <= i mod n."""
+
+    dtypes = {"mask": MASK}
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
@@ -25,22 +27,23 @@ class CausalSoftmax(Softmax):
         self.statistics = {"mask": shape[-2:]}
 
     def constant(self, name: str, shape: Shape, draws: Draws) -> Array:
-        """Return 0 where a row may look, -inf where it may not."""
+        """Return True where a row may not look."""
         rows, columns = shape
-        ahead = np.arange(columns) > np.arange(rows)[:, None] % columns
-        return np.where(ahead, -np.inf, 0.0)
+        ahead: Array = np.arange(columns) > np.arange(rows)[:, None] % columns
+        return ahead
 
     @rule(
         "x",
         "mask",
         comparisons="B*S*(n-1)",
-        additions="2*B*S*n + B*S*(n-1)",
+        additions="B*S*n + B*S*(n-1)",
         special="B*S*n",
         divisions="B*S*n",
         workspace="i*B*S",
     )
     def primal(self, at: At, out: Array) -> None:
-        np.add(at.x, at.mask, out=out)
+        np.copyto(out, at.x)
+        np.copyto(out, -np.inf, where=at.mask)
         softmax(out, out)
 
 

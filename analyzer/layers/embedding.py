@@ -24,7 +24,6 @@ class Embedding(Source):
         """Take the shape of the tokens, how many there are, and the units of each."""
         super().__init__((shape,), (*shape, units))
         self.parameters = {"W": (vocabulary, units)}
-        self.statistics = {"ids": (vocabulary,)}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -38,10 +37,6 @@ class Embedding(Source):
     def initial(self, name: str, draws: Draws) -> Array:
         """Draw normal values."""
         return draws.normal(self.parameters[name])
-
-    def constant(self, name: str, shape: Shape, draws: Draws) -> Array:
-        """Return 0, 1, 2, ...: what tokens are compared with."""
-        return np.arange(shape[0])
 
     @rule("x", "W")
     def primal(self, at: At, out: Array) -> None:
@@ -61,12 +56,11 @@ class Embedding(Source):
         rows = np.take(v, at.x, axis=1, mode="clip")
         np.add(out, rows.transpose(*range(1, len(out.shape)), 0), out=out)
 
-    @rule("x", "ids", comparisons="B*S*m", workspace="i*B*S*m")
+    @rule("x")
     def fill_birth_W(self, at: At, out: Array) -> None:
         """Fill dy[k]/dW[t,k] = [x == t], the same for each unit."""
-        chosen = np.empty_like(out, shape=(*at.x.shape, 1, at.ids.shape[0]))
-        np.equal(at.x[..., None, None], at.ids, out=chosen)
-        np.copyto(out, chosen)
+        out[...] = 0.0
+        np.put_along_axis(out, at.x[..., None, None], 1.0, axis=-1)
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:

@@ -61,8 +61,11 @@ class BinaryCrossEntropy(Loss):
         np.divide(out, prod(out.shape), out=out)
 
 
-class SoftmaxCrossEntropy(Loss):
-    """L = -sum t log softmax(y) over the last axis, mean over the rest, y logits; dL/dy = (softmax(y) - t)/count."""
+class DenseSoftmaxCrossEntropy(Loss):
+    """L = -sum t log softmax(y) over the last axis, mean over the rest, y logits and t a row of numbers for each.
+
+    dL/dy = (softmax(y) - t) / count, for rows that sum to 1.
+    """
 
     name = "softmax_ce"
 
@@ -108,6 +111,61 @@ class SoftmaxCrossEntropy(Loss):
         delta = out[0]
         softmax(at.y, delta)
         np.subtract(delta, at.target, out=delta)
+        np.divide(delta, prod(delta.shape[:-1]), out=delta)
+
+
+class SoftmaxCrossEntropy(Loss):
+    """L = -log softmax(y)[t] over the last axis, mean over the rest, y logits and t classes.
+
+    dL/dy = (softmax(y) - 1[t]) / count, with 1[t] = 1 at the class t, 0 elsewhere.
+    """
+
+    name = "softmax_ce"
+    of_dense = DenseSoftmaxCrossEntropy
+
+    def target(self, batch: int, draws: Draws) -> Array:
+        """Draw classes."""
+        return draws.tokens(self.target_shape(batch), self.shape[-1])
+
+    @rule(
+        "y",
+        "target",
+        says="-mean(log softmax({y})[t])",
+        comparisons="B*S*(n-1)",
+        special="B*S*n + B*S",
+        additions="B*S*n + B*S*(n-1) + B*S + (B*S-1) + 1",
+        divisions="1",
+        workspace="i*(B*S*n + 2*B*S)",
+    )
+    def primal(self, at: At, out: Array) -> None:
+        """Fill the loss by log softmax(y) = (y - max) - log sum exp(y - max), the first term at the classes alone."""
+        row = np.maximum.reduce(at.y, axis=-1, keepdims=True)
+        shifted = np.subtract(at.y, row)
+        chosen = np.take_along_axis(shifted, at.target[..., None], axis=-1)
+        np.exp(shifted, out=shifted)
+        np.add.reduce(shifted, axis=-1, keepdims=True, out=row)
+        np.log(row, out=row)
+        np.subtract(chosen, row, out=chosen)
+        _mean(chosen, out, chosen.size)
+        np.negative(out, out=out)
+
+    @rule(
+        "y",
+        "target",
+        says="(softmax({y}) - 1[t]) / n",
+        comparisons="B*S*(n-1)",
+        special="B*S*n",
+        additions="B*S*n + B*S*(n-1) + B*S",
+        divisions="2*B*S*n",
+        workspace="i*B*S",
+    )
+    def cotangent(self, at: At, out: Array) -> None:
+        """Fill dL/dy."""
+        delta, target = out[0], at.target[..., None]
+        softmax(at.y, delta)
+        chosen = np.take_along_axis(delta, target, axis=-1)
+        np.subtract(chosen, 1.0, out=chosen)
+        np.put_along_axis(delta, target, chosen, axis=-1)
         np.divide(delta, prod(delta.shape[:-1]), out=delta)
 
 

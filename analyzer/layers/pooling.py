@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import repeat
 from math import prod
 from typing import Any
@@ -12,7 +11,7 @@ from gradcost.layers.conv import check_windows, spatial
 from gradcost.layers.windows import Windows, as_batch
 from gradcost.numerics import Array, np
 from gradcost.spec.fields import Padding, Pair
-from gradcost.units import Shape
+from gradcost.units import INDEX, MASK, Shape
 
 
 class _Pool(Layer, abstract=True):
@@ -32,66 +31,66 @@ class _Pool(Layer, abstract=True):
 
 
 class MaxPool(_Pool):
-    """y = the largest element of each window; of equal ones, the first gets the whole derivative."""
+    """y = the largest element of each window; of equal ones, the first gets the whole derivative.
 
-    @rule("x", comparisons="B*N*(k-1)", workspace="i*B*P")
+    Kept for the derivative: index (B, C, \\*windows), where among its channel's H W elements each largest one stands.
+    Symbols besides: c channels, A elements of one, Q of a padded one (0: no padding), o whether windows overlap.
+    """
+
+    dtypes = {"index": INDEX}
+
+    def __init__(self, shape: Shape, windows: Windows) -> None:
+        """Take the input's shape (C, H, W) and the windows."""
+        super().__init__(shape, windows)
+        self.aux = {"index": self.output}
+        self.overlaps = any(side.stride < side.kernel for side in (windows.rows, windows.cols))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        channels, height, width = self.inputs[0]
+        more = {"c": channels, "A": height * width, "Q": self.windows.padded_size, "o": int(self.overlaps)}
+        return {**super().sizes, **more}
+
+    @rule("x", "index", comparisons="B*N*(k-1)", workspace="i*B*P + B*N + 8*(A + Q)")
     def primal(self, at: At, out: Array) -> None:
-        first, *others = self.windows.parts(self.windows.pad(at.x, -np.inf))
-        np.copyto(out, first)
-        for part in others:
-            np.maximum(out, part, out=out)
+        """Fill out, and the index: a later element takes a window over where it is larger than all before."""
+        plane = np.arange(self.sizes["A"], dtype=INDEX, like=at.index).reshape(1, 1, *self.inputs[0][1:])
+        places = self.windows.parts(self.windows.pad(plane))
+        larger = np.empty_like(out, dtype=MASK)
+        for number, part in enumerate(self.windows.parts(self.windows.pad(at.x, -np.inf))):
+            place = next(places)
+            if number == 0:
+                np.copyto(out, part)
+                np.copyto(at.index, place)
+                continue
+            np.greater(part, out, out=larger)
+            np.copyto(out, part, where=larger)
+            np.copyto(at.index, place, where=larger)
 
-    @rule(
-        "x",
-        "y",
-        comparisons="B*N*k",
-        products="B*N*k + B*N*k*K",
-        additions="B*N*k + B*N*k*K",
-        workspace="i*(2*B*N + B*P + B*P*K + B*N*K)",
-    )
+    @rule("index", workspace="i*B*N*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: those of the largest elements."""
-        out[...] = 0.0
-        parts = self.windows.parts(self.windows.pad(t))
-        chosen = np.empty_like(out)
-        free, mask = np.empty_like(at.y), np.empty_like(at.y)
-        free[...] = 1.0
-        for element, part in zip(self.windows.parts(self.windows.pad(at.x, -np.inf)), parts, strict=True):
-            self._claim(element, at.y, free, mask)
-            np.multiply(part, mask[..., None], out=chosen)
-            np.add(out, chosen, out=out)
+        chosen = np.take_along_axis(_planes(t, 2), _planes(at.index, 2)[..., None], axis=2)
+        np.copyto(out, chosen.reshape(out.shape))
 
-    @rule(
-        "x",
-        "y",
-        comparisons="B*N*k*K",
-        products="2*B*N*k*K",
-        additions="2*B*N*k*K",
-        workspace="i*(2*B*N + 2*B*P)",
-    )
+    @rule("index", additions="B*N*K*o", workspace="8*B*c*o")
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull cotangents, one after the other: to the largest elements."""
-        for cotangent, pulled in zip(g, out, strict=True):
-            self._pull(at, cotangent, pulled)
+        """Pull cotangents to the largest elements: added up where windows overlap, and else written there."""
+        out[...] = 0.0
+        index, shares, planes = _planes(at.index, 2), _planes(g, 3), _planes(out, 3)
+        if not self.overlaps:
+            np.put_along_axis(planes, index[None], shares, axis=3)
+            return
+        size = index.shape[0] * index.shape[1]
+        channels = np.arange(size, dtype=INDEX, like=index).reshape(*index.shape[:2], 1)
+        for plane, share in zip(planes, shares, strict=True):
+            np.add.at(plane.reshape(size, -1), (channels, index), share)
 
-    def _pull(self, at: At, g: Array, out: Array) -> None:
-        free, mask = np.empty_like(at.y), np.empty_like(at.y)
-        free[...] = 1.0
 
-        def shares() -> Iterator[Array]:
-            for element in self.windows.parts(self.windows.pad(at.x, -np.inf)):
-                self._claim(element, at.y, free, mask)
-                np.multiply(mask, g, out=mask)
-                yield mask
-
-        self.windows.add_parts(shares(), out)
-
-    @staticmethod
-    def _claim(element: Array, y: Array, free: Array, mask: Array) -> None:
-        """Fill the mask with where this element is the largest and no earlier one was; those are free no more."""
-        np.equal(element, y, out=mask)
-        np.multiply(mask, free, out=mask)
-        np.subtract(free, mask, out=free)
+def _planes(values: Array, axis: int) -> Array:
+    """Return the view in which the two spatial axes, which are this one and the next, are one."""
+    shape = values.shape
+    return values.reshape(*shape[:axis], -1, *shape[axis + 2 :])
 
 
 class AvgPool(Linear, _Pool):

@@ -34,14 +34,18 @@ from gradcost.report.plain import finite
 from gradcost.report.verdict import BASELINE, recommend, rival, verdict
 from gradcost.schedule.predict import Prediction, predict
 from gradcost.strategies import ALIASES, OPTIONS, PRIMAL, STRATEGIES, Options, Plan, Strategy, chosen, known
-from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count, parse_bytes
+from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count, format_short, parse_bytes
 from gradcost.version import __version__
 
 SECONDS_ALLOWED = 10.0
 SECONDS_PER_STEP = 1e-5  # what a small step costs, counted
 SECONDS_PER_FLOP = 2e-10  # of a large one
+MOST_HALF_MULTIPLIES = 10**9  # in float16, of which numpy does some 3e8 a second: it has no fast product for them
 JACOBIANS = {"forward_jacobian", "forward_factored"}  # strategies that carry columns of every bias
 
+HALF = (
+    "float16 as numpy has it: beyond 65,504 all is infinite, the number that a mean divides by too; below 6e-08, zero."
+)
 COUPLED = (
     "The statistics of a batch couple its samples, so the Jacobian is that of the whole batch, not one for each sample."
 )
@@ -135,7 +139,8 @@ def study(
         strategies: a name, or several; None compares all.
         batch: instead of the spec's.
         dtype: instead of the spec's.
-        measure: True measures every strategy that fits the budget, False none, None those that also finish in seconds.
+        measure: True measures every strategy that fits the budget, False none, None those that also finish in seconds;
+            of float16, for which numpy has no fast product, those that are named or take few multiplies.
         budget: bytes, or text such as ``8GiB``, that a measured run may take at its peak; None: half of the memory
             available now.
         wrt: see ``load``.
@@ -170,7 +175,7 @@ def study(
             progress(f"predicting {strategy.name}", 0, 0)
         plan = strategy.plan(graph, asked)
         work[strategy.name] = _Work(strategy, plan, predict(plan))
-    _choose(work, measure, _budget(budget, measure), by_name=strategies is not None)
+    _choose(work, measure, _budget(budget, measure), by_name=strategies is not None, half=graph.dtype == "float16")
     measured, mismatches, warnings = _measure(graph, work, seed, progress)
     reports = {name: _strategy_report(name, work, measured.get(name)) for name in work}
     primal = reports.pop(PRIMAL.name)
@@ -196,6 +201,7 @@ def study(
         facing=table(sides(graph, names, None if strategies is None else names)),
         notes=(
             *(f"{WARNING}{each}" for each in warnings),
+            *((HALF,) if graph.dtype == "float16" else ()),
             *((COUPLED,) if graph.jacobian and not graph.per_sample and not across_batch else ()),
             *_notes(graph, reports),
         ),
@@ -260,8 +266,8 @@ def _budget(budget: int | None, measure: bool | None) -> int | None:
     return budget
 
 
-def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None, *, by_name: bool) -> None:
-    """Settle what is not measured, and why."""
+def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None, *, by_name: bool, half: bool) -> None:
+    """Settle what is not measured, and why; ``half``: its numbers are float16."""
     too_large = []
     for name, item in work.items():
         peak = item.prediction.peak_bytes
@@ -273,6 +279,9 @@ def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None,
             item.skipped = "measuring was switched off"
         elif measure is None and item.seconds > SECONDS_ALLOWED:
             item.skipped = f"over {SECONDS_ALLOWED:.0f} s by a rough guess, --measure runs them"
+        elif measure is None and half and not by_name and item.prediction.counts.multiplies > MOST_HALF_MULTIPLIES:
+            most = format_short(MOST_HALF_MULTIPLIES)
+            item.skipped = f"over {most} multiplies in float16, which numpy does slowly, --measure runs them"
     if too_large and by_name and measure is not False:
         raise BudgetError(
             "; ".join(too_large) + "; lower the batch, raise the budget, or do not measure (--no-measure)"

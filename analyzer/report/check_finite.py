@@ -103,7 +103,9 @@ def _explain(graph: Graph, step: Step, arrays: Arrays, values: Array) -> Cause:
                 return Cause(text, True)
     place = "the loss" if step.owner is graph.loss else f"layer `{step.label}` ({step.phase})"
     read = [arrays[buffer] for buffer in step.touches if buffer in arrays and buffer is not step.fills]
-    if bool(np.isinf(values).any()) or max(map(_size, read), default=0.0) > math.sqrt(np.finfo(values.dtype).max):
+    most = float(np.finfo(values.dtype).max)
+    counts = step.owner is graph.loss and max(array.size for array in read) > most  # a mean divides by it
+    if counts or bool(np.isinf(values).any()) or max(map(_size, read), default=0.0) > math.sqrt(most):
         return Cause(f"{place} goes beyond the range of {graph.dtype}", True)
     return Cause(f"{place} is not a number, though all that it reads are finite", step.owner is graph.loss)
 

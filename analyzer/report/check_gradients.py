@@ -17,6 +17,7 @@ from gradcost.schedule.program import Plan
 from gradcost.strategies import STRATEGIES
 
 ROUNDINGS = 300  # that gradients may be apart, each an eps of what they are sums of
+HALF_ROUNDINGS = 30  # of float16, whose eps is 1e-3: more of them would excuse anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +45,28 @@ class Scale:
     says nothing; then it is what the gradient moves by when every term moves by an eps, over that eps.
     """
 
-    def __init__(self, exact: Gradients, eps: float) -> None:
+    def __init__(self, exact: Gradients, dtype: str) -> None:
         """Start from the largest entries."""
         self.exact = exact
-        self.eps = eps
+        self.dtype = dtype
+        self.eps = float(np.finfo(dtype).eps)
         self.sizes = {key: _size(values) for key, values in exact.items()}
 
     @property
     def limit(self) -> float:
         """The largest error that rounding excuses."""
-        return ROUNDINGS * self.eps
+        return (HALF_ROUNDINGS if self.dtype == "float16" else ROUNDINGS) * self.eps
 
     def widen(self, moved: Gradients, still: Gradients) -> None:
         """Take note of a run in which every term was moved by an eps, and of what it would be otherwise."""
         for key in self.sizes:
-            self.sizes[key] = max(self.sizes[key], _size(moved[key] - still[key]) / self.eps)
+            self.sizes[key] = max(self.sizes[key], _distance(moved[key], still[key]) / self.eps)
 
     def errors(self, other: Gradients) -> dict[tuple[int, str], float]:
         """Return each tensor's largest difference as a share of its size; a tensor that is missing counts as zero."""
         found = {}
         for key, values in self.exact.items():
-            difference = _size(other[key] - values) if key in other else _size(values)
+            difference = _distance(other[key], values) if key in other else _size(values)
             found[key] = difference / (self.sizes[key] or difference or 1.0)
         return found
 
@@ -95,7 +97,7 @@ def judge(graph: Graph, plans: Mapping[str, Plan], found: Mapping[str, Measureme
     reference = next((name for name in usable if STRATEGIES[name].exact), None)
     if reference is None:
         return Judgement(errors, (), said, {})
-    truth = Scale(usable[reference], float(np.finfo(graph.dtype).eps))
+    truth = Scale(usable[reference], graph.dtype)
     others = {name: gradients for name, gradients in usable.items() if name != reference}
     scales = _scales(reference, plans, data, truth, others)
     wrong = [
@@ -136,7 +138,7 @@ def _scales(
         return exact if expects is None else expects(plans[name], data, exact)
 
     found = {
-        name: Scale(expected(name, truth.exact), truth.eps)
+        name: Scale(expected(name, truth.exact), truth.dtype)
         for name in others
         if STRATEGIES[name].exact or STRATEGIES[name].expects is not None
     }
@@ -158,8 +160,14 @@ def _nothing_there(graph: Graph) -> str:
     said = "The gradient is zero but for rounding"
     if not graph.jacobian and not graph.loss.needs_target and isinstance(graph.output.layer, Softmax):
         return f"{said}: with no loss the outputs are summed, and those of a softmax always sum to 1; give a loss."
-    return f"{said}: what is differentiated does not depend on the parameters."
+    small = ", or it is too small for float16" if graph.dtype == "float16" else ""
+    return f"{said}: what is differentiated does not depend on the parameters{small}."
 
 
 def _size(values: Array) -> float:
     return float(np.abs(values).max())
+
+
+def _distance(one: Array, other: Array) -> float:
+    """Return the largest difference, which may be beyond the range of float16."""
+    return _size(np.subtract(one, other, dtype=np.result_type(one, np.float32)))

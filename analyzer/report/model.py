@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradcost.errors import UsageError
@@ -12,7 +12,7 @@ from gradcost.graph import LayerInfo
 from gradcost.report.figures import Measured, Operations, Predicted
 from gradcost.report.plain import Later, build, plain
 from gradcost.strategies import PRIMAL
-from gradcost.units import Shape, format_count, format_short
+from gradcost.units import DTYPES, ITEM_BYTES, Shape, format_count, format_short
 
 SCHEMA_VERSION = "2.0"
 WARNING = "Warning: "  # what a note begins with that says what may be wrong with the network
@@ -25,7 +25,7 @@ class Tensor:
 
     name: str
     shape: Shape
-    dtype: str
+    dtype: str = field(metadata={"among": ITEM_BYTES})
     elements: int
     bytes: int
 
@@ -116,7 +116,7 @@ class NetworkReport:
     """
 
     name: str
-    dtype: str
+    dtype: str = field(metadata={"among": DTYPES})
     batch: int
     parameters: int
     trained: int

@@ -1,8 +1,8 @@
 """Plain data: one walk over dataclasses gives their JSON, its inverse, and its schema.
 
 ``plain`` turns dataclasses into dicts and tuples into lists; ``build`` is its inverse, by the types of the fields;
-``schema`` is the JSON Schema of the same types. A field that is made when it is first asked for (see ``Later``) is
-made by all three.
+``schema`` is the JSON Schema of the same types, with the words that a field may have where its metadata say ``among``
+which. A field that is made when it is first asked for (see ``Later``) is made by all three.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def schema(kind: Any) -> dict[str, Any]:
         return found
     if _is_record(kind):
         hints = get_type_hints(kind)
-        return an_object({name: schema(hints[name]) for name in _names(kind)})
+        among = {each.name: each.metadata.get("among") for each in fields(kind)}
+        return an_object({name: {"enum": [*words]} if words else schema(hints[name]) for name, words in among.items()})
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return {"anyOf": [schema(each) for each in inner]}

@@ -9,14 +9,15 @@ from typing import Any
 
 from gradcost.errors import UsageError, nearest
 from gradcost.graph import Graph
-from gradcost.network import load
+from gradcost.network import load, stored_in
 from gradcost.schedule.predict import predict
 from gradcost.strategies import STRATEGIES, Options, chosen, known
+from gradcost.units import ITEM_BYTES
 
 # Numbers kept for each trained parameter: Robbins & Monro 1951; Polyak 1964; Kingma & Ba 2015, algorithm 1 (m and v).
 OPTIMIZERS = {"none": 0, "sgd": 0, "momentum": 1, "adam": 2}
-STORED_BYTES = {"float16": 2, "bfloat16": 2}
-MASTER_BYTES = 4
+STORED = ("float16", "bfloat16")
+MASTER_BYTES = ITEM_BYTES["float32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class Training:
         """Refuse what there is not. Raises ``UsageError``."""
         if self.optimizer not in OPTIMIZERS:
             raise UsageError(f"unknown optimizer {self.optimizer!r}{nearest(self.optimizer, OPTIMIZERS)}")
-        if self.precision is not None and self.precision not in STORED_BYTES:
-            raise UsageError(f"unknown precision {self.precision!r}{nearest(self.precision, STORED_BYTES)}")
+        if self.precision is not None and self.precision not in STORED:
+            raise UsageError(f"unknown precision {self.precision!r}{nearest(self.precision, STORED)}")
 
-    def item_bytes(self, network: Graph) -> int:
-        """Return the bytes of one number that the strategy handles."""
-        return network.item_bytes if self.precision is None else STORED_BYTES[self.precision]
+    def stored(self, network: Graph) -> Graph:
+        """Return the network that the strategy handles: its numbers are of the precision, its indices as they are."""
+        return network if self.precision is None else stored_in(network, self.precision)
 
     def master_bytes(self, network: Graph) -> int:
         """Return the bytes of the copy of the trained parameters that the optimizer works on."""
@@ -53,10 +54,9 @@ class Training:
         each = network.item_bytes if self.precision is None else MASTER_BYTES
         return OPTIMIZERS[self.optimizer] * each * network.trained_parameters
 
-    def total_bytes(self, network: Graph, peak_bytes: int) -> int:
-        """Return all that is held at a strategy's peak; the optimizer's part is there throughout."""
-        held = self.master_bytes(network) + self.state_bytes(network)
-        return peak_bytes // network.item_bytes * self.item_bytes(network) + held
+    def held_bytes(self, network: Graph) -> int:
+        """Return the bytes of the optimizer's part, which is there throughout, beside all that a strategy handles."""
+        return self.master_bytes(network) + self.state_bytes(network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,10 @@ def training_memory(
         UsageError: an unknown strategy or option.
     """
     network = load(source, batch=batch)
+    stored, master, state = training.stored(network), training.master_bytes(network), training.state_bytes(network)
+    parameters = stored.parameters * stored.item_bytes
     found = []
     for name in chosen(network, strategies):
-        peak = predict(STRATEGIES[name].plan(network, Options(**known(options)))).peak_bytes
-        parameters = network.parameters * training.item_bytes(network)
-        master, state = training.master_bytes(network), training.state_bytes(network)
-        rest = training.total_bytes(network, peak) - parameters - master - state
-        found.append(TrainingMemory(name, parameters, master, state, rest))
+        peak = predict(STRATEGIES[name].plan(stored, Options(**known(options)))).peak_bytes
+        found.append(TrainingMemory(name, parameters, master, state, peak - parameters))
     return found

@@ -9,7 +9,7 @@ from gradcost.formula import Dims
 from gradcost.graph import Elementwise, Graph, Layer, Node, View, rule_of
 from gradcost.schedule.operations import Rename
 from gradcost.schedule.program import NO_DIMS, Buffer, Operand, Operation, Program, Room
-from gradcost.units import Shape
+from gradcost.units import INDEX, Shape
 
 if TYPE_CHECKING:
     from gradcost.carrying.columns import Columns
@@ -34,7 +34,9 @@ class Emitter:
         self._target: Buffer | None = None
         for node in graph.nodes:
             if node.layer is None:
-                self.values[node.index] = self.hold(node.symbol, self.shaped(node), ("input", node.label), batched=True)
+                dtype = None if node.vocabulary is None else INDEX
+                key: tuple[object, ...] = ("input", node.label)
+                self.values[node.index] = self.hold(node.symbol, self.shaped(node), key, batched=True, dtype=dtype)
                 continue
             for name, shape in node.layer.parameters.items():
                 owner = node.key(name)
@@ -43,8 +45,9 @@ class Emitter:
                 self._named[node.index, name] = self._named[owner]
             for name, shape in node.layer.fixed(graph.batch_of(node)).items():
                 key = ("constant", node.index, name)
-                held = self.hold(f"{name}[{node.number}]", shape, key, batched=name in node.layer.constants)
-                self._named[node.index, name] = held
+                symbol, batched = f"{name}[{node.number}]", name in node.layer.constants
+                dtype = node.layer.dtypes.get(name)
+                self._named[node.index, name] = self.hold(symbol, shape, key, batched=batched, dtype=dtype)
 
     def buffer(
         self,
@@ -54,17 +57,20 @@ class Emitter:
         held: bool = False,
         columns: Columns | None = None,
         batched: bool = False,
+        dtype: str | None = None,
     ) -> Buffer:
-        """Return a buffer of the network's dtype, for a step to make."""
-        return Buffer(symbol, shape, self.graph.dtype, held=held, columns=columns, batched=batched)
+        """Return a buffer, of the network's dtype unless told otherwise, for a step to make."""
+        return Buffer(symbol, shape, dtype or self.graph.dtype, held=held, columns=columns, batched=batched)
 
     def pulled(self, symbol: str, shape: Shape, cotangents: int = 1, *, held: bool = False) -> Buffer:
         """Return a buffer for cotangents of an array, or the gradients that come of them: (K, \\*shape)."""
         return Buffer(symbol, (cotangents, *shape), self.graph.dtype, held=held, pulled=True, batched=True)
 
-    def hold(self, symbol: str, shape: Shape, key: tuple[object, ...], *, batched: bool = False) -> Buffer:
-        """Return a buffer of the network's dtype that is alive throughout."""
-        held = self.program.hold(symbol, shape, self.graph.dtype, key)
+    def hold(
+        self, symbol: str, shape: Shape, key: tuple[object, ...], *, batched: bool = False, dtype: str | None = None
+    ) -> Buffer:
+        """Return a buffer, of the network's dtype unless told otherwise, that is alive throughout."""
+        held = self.program.hold(symbol, shape, dtype or self.graph.dtype, key)
         held.batched = batched
         return held
 
@@ -93,7 +99,7 @@ class Emitter:
             self.view(node, phase, self.values[node.sources[0]], value)
             return
         for name, shape in layer.kept(self.graph.batch_of(node)).items():
-            kept = self.buffer(f"{name}[{node.number}]", shape, batched=node.batched)
+            kept = self.buffer(f"{name}[{node.number}]", shape, batched=node.batched, dtype=layer.dtypes.get(name))
             self._named[node.index, name] = kept
             self.program.step(node.label, phase, Room(), makes=kept)
         inputs = (self.values[source] for source in node.sources)
@@ -102,12 +108,7 @@ class Emitter:
 
     def derivative(self, node: Node) -> Buffer:
         """Emit f'(x) of an elementwise layer, once; its pushes and pulls read it as ``d``."""
-        layer = node.op
         if (node.index, "d") in self._named:
-            return self._named[node.index, "d"]
-        assert isinstance(layer, Elementwise)
-        if layer.slope is not None:
-            self._named[node.index, "d"] = self._named[node.index, layer.slope]
             return self._named[node.index, "d"]
         symbol = f"d{node.symbol}/d{self.graph.nodes[node.sources[0]].symbol}"
         slope = self.buffer(symbol, self.shaped(node), batched=node.batched)
@@ -126,9 +127,13 @@ class Emitter:
     def derivatives(self) -> None:
         """Emit f'(x) of every elementwise layer that is differentiated through, for all that read it later."""
         for node in self.graph.nodes:
-            through = any(self.graph.nodes[source].active for source in node.sources)
-            if through and isinstance(node.layer, Elementwise):
-                self.derivative(node)
+            if any(self.graph.nodes[source].active for source in node.sources):
+                self.slope_of(node, "vjp")
+
+    def slope_of(self, node: Node, rule: str) -> None:
+        """Emit f'(x) where a rule of the node's layer reads it."""
+        if isinstance(node.op, Elementwise) and "d" in rule_of(node.op, rule).reads:
+            self.derivative(node)
 
     def named(self, node: Node, name: str) -> Buffer:
         """Return the buffer of a node's parameter, constant, aux or derivative."""
@@ -149,7 +154,8 @@ class Emitter:
     def _call_loss(self, phase: str, rule: str, makes: Buffer) -> None:
         graph, loss = self.graph, self.graph.loss
         if loss.needs_target and self._target is None:
-            self._target = self.hold("t", self.shaped(graph.output), ("target",))
+            shape = loss.target_shape(graph.batch_of(graph.output))
+            self._target = self.hold("t", shape, ("target",), dtype=loss.target_dtype(graph.dtype))
         operands = {"y": self.values[graph.output.index]} | ({"target": self._target} if self._target else {})
         reads = {name: operands[name] for name in rule_of(loss, rule).reads}
         dims = loss.dims(graph.batch_of(graph.output), graph.item_bytes, graph.output.number)

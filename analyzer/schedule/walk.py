@@ -112,7 +112,7 @@ def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer
         pulled = _pulled(emitter, source, cotangent)
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Elementwise):
-        emitter.derivative(node)
+        emitter.slope_of(node, "vjp")
         pulled = emitter.pulled(cotangent_symbol(source), emitter.shaped(node), cotangent.shape[0])
         over = (cotangent,) if cotangent.shape == pulled.shape else ()
         emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=over, sizes=_k(cotangent))

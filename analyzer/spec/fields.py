@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcost.errors import nearest
+from gradcost.spec import foreign
 from gradcost.spec.foreign import Ours, written
 from gradcost.spec.located import Located, describe
 from gradcost.units import Shape
@@ -237,6 +238,9 @@ class Padding(Field):
     def schema(self) -> dict[str, Any]:
         """See ``Field``."""
         return {"anyOf": [{"enum": ["same", "valid"]}, *Pair(minimum=0).schema()["anyOf"]]}
+
+
+TARGETS = Choice(None, ("classes", "dense"), foreign.TARGETS)  # of a loss that may read classes: ids, or a row for each
 
 
 def read_mapping(node: Located, fields: Mapping[str, Field], what: str) -> dict[str, Any]:

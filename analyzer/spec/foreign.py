@@ -99,11 +99,13 @@ LOSSES = (
 DTYPES = (
     Ours("float32", "float32 float single fp32 f32"),
     Ours("float64", "float64 double fp64 f64"),
-    Ours(
-        "float32",
-        "half float16 fp16 f16 bfloat16 bf16",
-        "`gradcost memory --precision` tells what training holds in half the size",
-    ),
+    Ours("float16", "half float16 fp16 f16"),
+    Ours("float32", "bfloat16 bf16", "`gradcost memory --precision` tells what training holds in half the size"),
+)
+
+TARGETS = (
+    Ours("classes", "class ids labels indices index sparse integers int64"),
+    Ours("dense", "onehot soft probabilities distribution floats"),
 )
 
 

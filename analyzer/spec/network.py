@@ -8,17 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from gradcost.errors import SpecError
+from gradcost.spec import foreign
 from gradcost.spec.expressions import substitute
-from gradcost.spec.fields import MAX_SIZE, Choice, Int, Sizes, Text, check_keys, read_mapping
-from gradcost.spec.foreign import DTYPES
+from gradcost.spec.fields import MAX_SIZE, TARGETS, Choice, Int, Sizes, Text, check_keys, read_mapping
 from gradcost.spec.located import Located, describe
 from gradcost.spec.source import read_source
 from gradcost.spec.training import read_training
 from gradcost.spec.unroll import LayerEntry, check_name, read_blocks, unroll
-from gradcost.units import ITEM_BYTES, Shape
+from gradcost.units import DTYPES, Shape
 
 _UNROLLED = ("vars", "blocks", "layers")  # their expressions may read variables of inner scopes
-_NETWORK_KEYS = ("name", "dtype", "batch", "vars", "input", "inputs", "blocks", "layers", "loss", "training")
+_NETWORK_KEYS = (
+    "name",
+    "dtype",
+    "batch",
+    "vars",
+    "input",
+    "inputs",
+    "blocks",
+    "layers",
+    "loss",
+    "targets",
+    "training",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,8 @@ class NetworkSpec:
         wrt: what is differentiated by: ``params``, ``inputs``, or the name of a layer, block or input.
         outputs: what is differentiated: ``loss``, or the name of a layer, whose whole output it is then.
         loss_where: the loss's place.
+        targets: what a loss that may read classes reads: ``classes`` or ``dense``; None: as it is by itself.
+        targets_where: the place of that.
         across_batch: whether a Jacobian is that of a whole batch of outputs by a whole batch of inputs, and not one for
             each sample.
         training: the choices that ``training:`` makes (see ``SETTINGS``).
@@ -60,6 +74,8 @@ class NetworkSpec:
     wrt: str = "params"
     outputs: str = "loss"
     loss_where: str = ""
+    targets: str | None = None
+    targets_where: str = ""
     across_batch: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -83,7 +99,7 @@ class NetworkSpec:
         return changed
 
 
-_DTYPE = Choice("float64", tuple(ITEM_BYTES), DTYPES)
+_DTYPE = Choice("float64", DTYPES, foreign.DTYPES)
 
 
 def read_spec(source: str | Path | Mapping[str, Any]) -> NetworkSpec:
@@ -108,6 +124,9 @@ def _network(root: Located, default_name: str) -> NetworkSpec:
     )
     loss = present.get("loss", Located(None, root.where))
     values["loss"] = "none" if loss.value is None else Text().read(loss, "loss")
+    targets = present.get("targets")
+    if targets is not None:
+        values |= {"targets": TARGETS.read(targets, "targets"), "targets_where": targets.where}
     inputs = _inputs(root)
     if "layers" not in present:
         raise root.error("the network spec needs the key 'layers'")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gradcost.spec.fields import EXPRESSION, REQUIRED, Bool, Field, Int, Sizes, Text
+from gradcost.spec.fields import EXPRESSION, REQUIRED, TARGETS, Bool, Field, Int, Sizes, Text
 from gradcost.spec.training import SETTINGS
 from gradcost.spec.unroll import NAME
-from gradcost.units import ITEM_BYTES
+from gradcost.units import DTYPES
 
 _LAYERS = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/entry"}}
 _NAME = {"type": "string", "pattern": f"^{NAME}$"}
@@ -37,7 +37,7 @@ def spec_schema(types: Mapping[str, Mapping[str, Field]], losses: Iterable[str])
         "oneOf": [{"required": ["input"]}, {"required": ["inputs"]}],
         "properties": {
             "name": Text().schema(),
-            "dtype": {"enum": list(ITEM_BYTES)},
+            "dtype": {"enum": list(DTYPES)},
             "batch": Int().schema(),
             "vars": {"type": "object", "additionalProperties": {"anyOf": [{"type": "integer"}, EXPRESSION]}},
             "input": data,
@@ -50,6 +50,7 @@ def spec_schema(types: Mapping[str, Mapping[str, Field]], losses: Iterable[str])
                 "additionalProperties": False,
                 "properties": {name: setting.field.schema() for name, setting in SETTINGS.items()},
             },
+            "targets": TARGETS.schema(),
         },
         "$defs": {
             "block": {
