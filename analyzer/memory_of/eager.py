@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from gradcost.memory_of.operations import OPERATIONS, RESULTS, Cast, Pull
-from gradcost.memory_of.tensors import BYTES, FOREVER, Call, Storage, Tensor, contiguous, view_strides
-from gradcost.units import Shape
+from gradcost.memory_of.tensors import FOREVER, Call, Storage, Tensor, contiguous, view_strides
+from gradcost.units import ITEM_BYTES, Shape
 
 WIDTH = {"bool": 0, "int64": 0, "bfloat16": 1, "float16": 1, "float32": 2, "float64": 3}
 
@@ -72,7 +72,7 @@ class Eager:
 
     def new(self, shape: Shape, dtype: str, *, strides: Shape | None = None, held: bool = False) -> Tensor:
         """Allocate a tensor, contiguous unless told otherwise."""
-        size = BYTES[dtype]
+        size = ITEM_BYTES[dtype]
         for axis in shape:
             size *= axis
         storage = Storage(size, self.now, FOREVER if held else self.now)

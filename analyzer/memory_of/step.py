@@ -24,9 +24,9 @@ from gradcost.memory_of.composites import Key, Unit, units
 from gradcost.memory_of.eager import Eager
 from gradcost.memory_of.lowering import linear, split
 from gradcost.memory_of.optimizers import COUNTER, OPTIMIZERS, transient
-from gradcost.memory_of.tensors import BYTES, Tensor
+from gradcost.memory_of.tensors import Tensor
 from gradcost.spec.training import Training
-from gradcost.units import Shape
+from gradcost.units import ITEM_BYTES, Shape
 
 MASTER = "float32"
 
@@ -121,12 +121,12 @@ class _Step:
             self._optimize(list(trained.values()))
         eager.moment()
         eager.touch(*named)  # the loop's names for output and loss
-        gradients = sum(map(prod, trained.values())) * BYTES[self.dtype]
+        gradients = sum(map(prod, trained.values())) * ITEM_BYTES[self.dtype]
         return self._held(gradients=gradients, state=state, data=data + (target.bytes if target else 0))
 
     def infer(self, cache: int) -> Held:
         data = self._hold_inputs()
-        held = cache * sum(unit.cached for unit in self.units) * self.graph.batch * BYTES[self._low]
+        held = cache * sum(unit.cached for unit in self.units) * self.graph.batch * ITEM_BYTES[self._low]
         self.eager.new((held,), "bool", held=True)
         with self.eager.autocasting():
             self._called(self.units)
@@ -151,16 +151,16 @@ class _Step:
                     self.parameters[key].leaf = key if key[0] in self.graph.trained else None
         norms = (node for node in self.graph.nodes if isinstance(node.layer, BatchNorm | BatchNormTraining))
         channels = [node.op.parameters["gamma"][0] for node in norms]  # a running mean and variance, and how many
-        statistics = sum(2 * count * BYTES[self.dtype] + BYTES["int64"] for count in channels)
+        statistics = sum(2 * count * ITEM_BYTES[self.dtype] + ITEM_BYTES["int64"] for count in channels)
         self.eager.new((statistics,), "bool", held=True)
         self._held_parameters = statistics + sum(each.bytes for each in self.parameters.values())
 
     def _state(self, shapes: Sequence[Shape]) -> int:
         """Hold the optimizer's state, and the copy of the parameters that it works on; return its bytes."""
         optimizer = OPTIMIZERS[self.training.optimizer]
-        own = BYTES[MASTER if self.training.master else self.dtype]
+        own = ITEM_BYTES[MASTER if self.training.master else self.dtype]
         held = sum(map(optimizer.state, shapes)) * own + COUNTER * len(shapes) * optimizer.counts
-        held += sum(map(prod, shapes)) * BYTES[MASTER] * self.training.master
+        held += sum(map(prod, shapes)) * ITEM_BYTES[MASTER] * self.training.master
         self.eager.new((held,), "bool", held=True)
         return held
 
@@ -279,7 +279,7 @@ class _Step:
         return self._loss(linear(self.eager, hidden, named["W"], named.get("b")), target)
 
     def _optimize(self, shapes: Sequence[Shape]) -> None:
-        own = BYTES[MASTER if self.training.master else self.dtype]
+        own = ITEM_BYTES[MASTER if self.training.master else self.dtype]
         elements = transient(OPTIMIZERS[self.training.optimizer], shapes, together=self.training.device == "cuda")
-        copies = sum(map(prod, shapes)) * BYTES[MASTER] * self.training.master  # of the gradients, in float32
+        copies = sum(map(prod, shapes)) * ITEM_BYTES[MASTER] * self.training.master  # of the gradients, in float32
         self.eager.new((elements * own + copies,), "bool")

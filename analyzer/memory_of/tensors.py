@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
-from gradcost.units import Shape
+from gradcost.units import ITEM_BYTES, Shape
 
-BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "int64": 8}
 FOREVER = 2**62
 
 
@@ -50,7 +49,7 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """Of its elements."""
-        return prod(self.shape) * BYTES[self.dtype]
+        return prod(self.shape) * ITEM_BYTES[self.dtype]
 
     def view(self, shape: Shape, strides: Shape) -> Tensor:
         """Return another view of the same storage, with no history."""
