@@ -17,9 +17,8 @@ from gradcost.cli.options import (
     told,
     wrt_option,
 )
-from gradcost.report.figures import RANKING
+from gradcost.schedule.strategy import BY, RANKS
 
-_RANKS = [figure.key for figure in RANKING]
 _STATES = {
     None: "Not measured on both sides.",
     True: "Measured runs on both sides confirm it.",
@@ -35,7 +34,6 @@ _STATES = {
     metavar="PATH[=VALUES]",
     help="What varies; repeatable. Default: every size in the spec, each from 1 to 1024.",
 )
-@click.option("--by", type=click.Choice(_RANKS), default=_RANKS[0], show_default=True)
 @wrt_option
 @outputs_option
 @across_option
@@ -48,7 +46,6 @@ _STATES = {
 def crossover(
     spec: str,
     along: tuple[str, ...],
-    by: str,
     wrt: str | None,
     outputs: str | None,
     across_batch: bool | None,
@@ -77,7 +74,10 @@ def crossover(
     from gradcost.report.figures import BY_KEY
     from gradcost.spec import read_source
 
-    settings = Settings(strategies or None, measure, budget, wrt, outputs, across_batch, told(given))
+    asked = told(given)
+    by = asked.pop(BY.name) or RANKS[0]
+    BY.check(by)
+    settings = Settings(strategies or None, measure, budget, wrt, outputs, across_batch, asked)
     source: Any = read_source(spec)
     if batch is not None:
         source = at(source, {"batch": batch})

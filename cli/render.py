@@ -14,7 +14,7 @@ from gradcost.report.details import largest
 from gradcost.report.model import WARNING, StrategyReport
 from gradcost.report.plain import plain
 from gradcost.report.table import Column, Table
-from gradcost.report.tables import facing_table, not_run, strategies_table
+from gradcost.report.tables import facing_table, fronts, not_run, strategies_table
 from gradcost.schedule.phases import PHASES, described
 from gradcost.units import format_array, format_bytes, format_short
 
@@ -53,6 +53,9 @@ def render(analysis: Analysis, *, layers: bool = False, tensors: bool = False, e
     reasons = not_run(report.all)
     for line in (*([reasons] if reasons else ()), *report.notes):
         say(to, line, "yellow" if line.startswith(WARNING) else "dim")
+    for table in fronts(report):
+        to.print()
+        show(to, table)
     to.print()
     show(to, facing_table(report, every=layers))
     if tensors or explain:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from every_order import brute
 from gradcost.chains import intervals, orders, subsets
 from gradcost.chains.elimination import Dag, Remaining, cost_of
 from gradcost.chains.factors import Factor, Line, Passed, identity, price, product, total
@@ -44,9 +45,9 @@ def chains(draw: st.DrawFn, longest: int) -> list[Factor]:
 
 
 @st.composite
-def dags(draw: st.DrawFn, largest: int) -> Dag:
+def dags(draw: st.DrawFn, largest: int, smallest: int = 1) -> Dag:
     """DAGs with one or two sources and sinks; every vertex is on a path between them."""
-    inner = draw(st.integers(1, largest))
+    inner = draw(st.integers(smallest, largest))
     sources, sinks = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     sizes = [draw(SIZES) for _ in range(sources + inner + sinks)]
     edges = {}
@@ -63,11 +64,6 @@ def dags(draw: st.DrawFn, largest: int) -> Dag:
 
 def path(chain: list[Factor], samples: int) -> Dag:
     return Dag({(i, i + 1): factor for i, factor in enumerate(chain)}, tuple(range(1, len(chain))), samples)
-
-
-def brute(dag: Dag) -> int:
-    """Return the least cost over all orders, one by one."""
-    return min(cost_of(dag, order) for order in permutations(dag.inner))
 
 
 def pattern(factor: Factor) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -112,8 +108,20 @@ def test_what_is_left_does_not_depend_on_the_order(dag: Dag) -> None:
     assert all(out == left[0] for out in left)
 
 
+@given(dags(4))
+def test_a_brute_force_that_shares_beginnings_is_one_over_all_orders(dag: Dag) -> None:
+    assert brute(dag) == min(cost_of(dag, order) for order in permutations(dag.inner))
+
+
 @given(dags(6))
 def test_the_order_is_the_least_of_all(dag: Dag) -> None:
+    assert cost_of(dag, orders.least_order(dag)) == brute(dag)
+
+
+@settings(max_examples=10)
+@given(dags(7, smallest=7))
+def test_the_order_is_the_least_of_all_5040(dag: Dag) -> None:
+    """tests/benchmarks/orders.py does the same for hundreds."""
     assert cost_of(dag, orders.least_order(dag)) == brute(dag)
 
 

@@ -94,12 +94,14 @@ class Remaining:
         """Return the cheapest way to the products at a vertex.
 
         What does not stand is made to stand, once for all its products, or is passed by each of them. For every choice
-        on the side with fewer such factors, each factor on the other side chooses for itself.
+        on the side with fewer such factors, each factor on the other side chooses for itself. It depends on the DAG
+        that is left alone, not on how that came about.
         """
         into, out = self.into.get(v, {}), self.out.get(v, {})
         lazy_in, lazy_out = ([f for f in side.values() if f.passed] for side in (into, out))
         if not lazy_in and not lazy_out:
             return Elimination(sum(price(y, x, self.samples) for x in into.values() for y in out.values()), frozenset())
+        into, out = dict(sorted(into.items())), dict(sorted(out.items()))
         if len(lazy_in) < len(lazy_out):
             return self._least({(x, v): f for x, f in into.items()}, {(v, y): f for y, f in out.items()}, first=False)
         return self._least({(v, y): f for y, f in out.items()}, {(x, v): f for x, f in into.items()}, first=True)

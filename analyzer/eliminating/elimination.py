@@ -24,11 +24,12 @@ def eliminate(found: Locals, order: Sequence[int]) -> Gradients:
     filled: set[Edge] = set()
     for v in order:
         node = found.graph.nodes[v]
+        first = len(found.emitter.program.steps)
         carried = (edges[edge].buffer for edge in sorted(filled) if v in edge)
         found.emitter.carried[v] = tuple(buffer for buffer in carried if buffer is not None)
-        for edge in graph.way(v).stands:
+        for edge in sorted(graph.way(v).stands):
             edges[edge] = algebra.standing(node, edges[edge])
-        into, out = graph.into.get(v, {}), graph.out.get(v, {})
+        into, out = sorted(graph.into.get(v, {})), sorted(graph.out.get(v, {}))
         for x in into:
             for y in out:
                 fill = algebra.product(node, edges[v, y], edges[x, v])
@@ -42,6 +43,7 @@ def eliminate(found: Locals, order: Sequence[int]) -> Gradients:
             del edges[v, y]
             filled.discard((v, y))
         graph.eliminate(v)
+        found.spans[v] = first, len(found.emitter.program.steps)
     return _parts(found, edges)
 
 

@@ -28,6 +28,7 @@ class Locals:
         edges: the factor of each edge; vertices are nodes by their index, and births below zero.
         births: the vertex of each parameter, of a vertex each.
         inner: the vertices between those and the output.
+        spans: the first step of a vertex's elimination, and the step behind it, once it has been emitted.
     """
 
     def __init__(self, emitter: Emitter) -> None:
@@ -35,6 +36,7 @@ class Locals:
         self.emitter, self.graph, self.algebra = emitter, emitter.graph, Algebra(emitter)
         self.edges: dict[Edge, Local] = {}
         self.births: dict[int, Birth] = {}
+        self.spans: dict[int, tuple[int, int]] = {}
         self._same: dict[int, int] = {}  # a view is its source
         for node in self.graph.nodes:
             if node.active:

@@ -19,7 +19,7 @@ from gradcost.formula import explain
 from gradcost.report.analyze import Analysis
 from gradcost.report.figures import RANKING, Figure
 from gradcost.report.model import Report, StrategyReport
-from gradcost.report.tables import SHOWN, not_run, state
+from gradcost.report.tables import SHOWN, fronts, not_run, state
 from gradcost.schedule.phases import GROUPS, KINDS, PHASES
 from gradcost.schedule.predict import PredictedRow, Prediction
 from gradcost.strategies import PRIMAL
@@ -71,6 +71,7 @@ def to_html(analysis: Analysis, growth: Sequence[GrowthFigure] = ()) -> str:
         "verdict": escape(report.verdict),
         "mismatches": wrong,
         "notes": notes,
+        "fronts": "".join(table.to_html() for table in fronts(report)),
         "strategies": _strategies(report),
         "baseline": escape(report.comparison.baseline),
         "version": escape(report.gradcost_version),

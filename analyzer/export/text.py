@@ -11,7 +11,7 @@ from typing import Any
 from gradcost.report.figures import MEASURED, PREDICTED
 from gradcost.report.model import Report
 from gradcost.report.table import escaped
-from gradcost.report.tables import facing_table, not_run, strategies_table
+from gradcost.report.tables import facing_table, fronts, not_run, strategies_table
 
 
 def to_markdown(report: Report) -> str:
@@ -22,6 +22,7 @@ def to_markdown(report: Report) -> str:
         facts if report.target.usual else escaped(f"{report.target.of(report.network.batch)}; {facts}"),
         f"**Verdict:** {escaped(report.verdict)}",
         replace(strategies_table(report, all_rows=True), notes=[]).to_markdown().rstrip(),
+        *(table.to_markdown().rstrip() for table in fronts(report)),
         facing_table(report).to_markdown().rstrip(),
         *(escaped(note) for note in (not_run(report.all), *report.notes) if note),
         f"Factors are relative to `{report.comparison.baseline}`.",

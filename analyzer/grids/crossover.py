@@ -8,15 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gradcost.errors import SpecError, UsageError, nearest
+from gradcost.errors import SpecError, UsageError
 from gradcost.grids.grid import Axis, at
 from gradcost.grids.run import PREDICT, Settings, arguments, read_tree
 from gradcost.grids.winners import Winners, least
 from gradcost.network import load
 from gradcost.report import Report, analyze
 from gradcost.report.analyze import Progress, garbage_collection_paused
-from gradcost.report.figures import RANKING
 from gradcost.schedule.predict import predict
+from gradcost.schedule.strategy import BY, RANKS
 from gradcost.strategies import STRATEGIES, Options, chosen, known
 
 SIZES = ("units", "filters", "repeat", "head_units", "batch")
@@ -64,7 +64,7 @@ def crossover(
     axis: Axis,
     settings: Settings = PREDICT,
     *,
-    by: str = "multiplies",
+    by: str = RANKS[0],
     progress: Progress | None = None,
     **given: Any,
 ) -> list[Flip]:
@@ -86,8 +86,8 @@ def crossover(
         UsageError: the axis names a place that is not there, or none of its values makes a network to compare.
     """
     settings = Settings.of(given) if given else settings
-    if by not in (ranks := [figure.key for figure in RANKING]):
-        raise UsageError(f"by cannot be {by!r}{nearest(str(by), ranks)}")
+    BY.check(by)
+    settings = replace(settings, options={**settings.options, BY.name: by})
     tree = read_tree(source)
     at(tree, {axis.path: 1})
     problems: dict[int, str] = {}

@@ -33,6 +33,7 @@ from gradcost.report.model import (
 from gradcost.report.plain import finite
 from gradcost.report.verdict import BASELINE, recommend, rival, verdict
 from gradcost.schedule.predict import Prediction, predict
+from gradcost.schedule.strategy import BY
 from gradcost.strategies import ALIASES, OPTIONS, PRIMAL, STRATEGIES, Options, Plan, Strategy, chosen, known
 from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count, format_short, parse_bytes
 from gradcost.version import __version__
@@ -151,7 +152,8 @@ def study(
         options: of the strategies (``gradcost.strategies.OPTIONS``): ``chunk``, how many rows are pulled or columns are
             pushed at a time, by default all for a Jacobian, as jacrev and jacfwd do, and one tangent for a loss;
             ``checkpoints``, the schedule of ``reverse_checkpointed``: ``sqrt``, ``uniform:K`` or ``binomial:C``, by
-            default the cheapest whose peak fits a budget that is given, else ``sqrt``.
+            default the cheapest whose peak fits a budget that is given, else ``sqrt``; ``by``, what decides which
+            order ``optimal`` takes and which strategy wins: ``multiplies``, or ``peak_bytes``.
 
     Returns:
         The analysis; of ``analyze``, its report alone. Where measurement proved something wrong, ``report.mismatches``
@@ -169,6 +171,7 @@ def study(
     graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs, across_batch=across_batch)
     names = chosen(graph, strategies)
     asked = Options(budget=budget, **known(options))
+    by: str = BY.of(graph, asked)
     work: dict[str, _Work] = {}
     for strategy in (PRIMAL, *(STRATEGIES[name] for name in names)):
         if progress is not None:
@@ -182,7 +185,7 @@ def study(
     plans = {name: item.plan for name, item in work.items()}
     predictions = {name: item.prediction for name, item in work.items()}
     # Only a budget that the caller set may sway the advice: what is free at this minute is no property of the network.
-    recommended = recommend(reports, budget)
+    recommended = recommend(reports, budget, by)
     against = recommended and rival(reports, recommended)
     target = _target(graph, reports)
 
@@ -341,6 +344,7 @@ def _strategy_report(name: str, work: Mapping[str, _Work], measured: Measured | 
         schedule=item.plan.schedule,
         note=item.plan.note,
         same_as=_twin(name, work),
+        front=item.plan.front,
         phases={phase: Operations(counts.as_dict()) for phase, counts in phases.items()},
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from gradcost.formula import CATEGORIES
 from gradcost.report.plain import an_object
+from gradcost.schedule.strategy import RANKS
 from gradcost.units import format_bytes, format_seconds, format_short
 
 
@@ -107,9 +108,7 @@ BY_KEY: Mapping[str, Figure] = {figure.key: figure for figure in FIGURES}
 PREDICTED = tuple(figure for figure in FIGURES if figure.predicted)
 MEASURED = tuple(figure for figure in FIGURES if figure.measured)
 COUNTS = tuple(BY_KEY[key] for key in (*CATEGORIES, "flops"))
-RANKING = tuple(
-    BY_KEY[key] for key in ("multiplies", "peak_bytes")
-)  # what strategies are ranked by, and plots show the growth of
+RANKING = tuple(BY_KEY[key] for key in RANKS)  # what strategies are ranked by, and plots show the growth of
 
 
 class Figures(Mapping[str, Any]):

@@ -11,6 +11,7 @@ from gradcost.errors import UsageError
 from gradcost.graph import LayerInfo
 from gradcost.report.figures import Measured, Operations, Predicted
 from gradcost.report.plain import Later, build, plain
+from gradcost.schedule.program import Tradeoff
 from gradcost.strategies import PRIMAL
 from gradcost.units import DTYPES, ITEM_BYTES, Shape, format_count, format_short
 
@@ -75,6 +76,7 @@ class StrategyReport(Later):
         schedule: what it chose for this network, in a word or a formula; empty where there is no choice.
         note: the same, or what it is known to be worth, in a sentence.
         same_as: another strategy that does the very same on this network; None: there is none.
+        front: multiplies against peak, where ``peak_bytes`` decides: the schedules that no other beats in both.
         phases: predicted operations by phase.
         layers: by layer and phase, in the order of the schedule.
     """
@@ -88,6 +90,7 @@ class StrategyReport(Later):
     schedule: str
     note: str
     same_as: str | None
+    front: tuple[Tradeoff, ...]
     phases: Mapping[str, Operations]
     layers: tuple[LayerCost, ...]
 
@@ -197,8 +200,8 @@ class Comparison:
     Attributes:
         baseline: what the ratios are relative to; ``primal`` where nothing is trainable.
         ratios: what strategies are ranked by, of each over the baseline's; None beyond a float's range.
-        recommended: the exact strategy with the fewest multiplies among those within the budget; None where nothing is
-            trainable.
+        recommended: the exact strategy with the fewest multiplies, or the least peak where that decides, among those
+            within the budget; None where nothing is trainable.
     """
 
     baseline: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gradcost.report.facing import SHARED, folded
-from gradcost.report.figures import FIGURES, Figure, Figures
+from gradcost.report.figures import FIGURES, RANKING, Figure, Figures
 from gradcost.report.model import LayerRow, Report, Side, StrategyReport
 from gradcost.report.table import Column, Table, short
 from gradcost.strategies import PRIMAL
@@ -102,6 +102,17 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
     numbers = (row.parameters, row.macs, *(each for side in row.sides for each in (side.carried, side.multiplies)))
     shown = (format_short(number) if number else "" for number in numbers)
     return short(row.name), row.type, format_shape(row.shape), *shown
+
+
+def fronts(report: Report) -> Iterator[Table]:
+    """Yield, for each strategy that weighed multiplies against peak, the schedules among which there is a choice."""
+    for name, strategy in report.strategies.items():
+        if len(strategy.front) > 1:
+            heads = (Column(figure.label) for figure in RANKING)
+            table = Table((*heads, Column(f"{name}: no other schedule beats it in both", right=False)))
+            for each in strategy.front:
+                table.add(*(figure.show(getattr(each, figure.key)) for figure in RANKING), each.schedule)
+            yield table
 
 
 def not_run(strategies: Mapping[str, StrategyReport]) -> str:

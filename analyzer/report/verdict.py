@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gradcost.report.facing import INPUT, folded
 from gradcost.report.figures import Predicted
 from gradcost.report.model import Facing, StrategyReport, Target
+from gradcost.schedule.strategy import RANKS
 from gradcost.strategies import STRATEGIES
 from gradcost.units import exact_ratio, format_bytes, format_count, format_ratio, format_short
 
@@ -14,8 +15,8 @@ TIE = 1.05  # two figures this close are a tie
 BASELINE = "reverse"
 
 
-def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> str | None:
-    """Return the exact strategy with the fewest multiplies among those within the budget, else the smallest.
+def recommend(strategies: Mapping[str, StrategyReport], budget: int | None, by: str = RANKS[0]) -> str | None:
+    """Return the exact strategy with the least of ``by`` among those within the budget, else the smallest.
 
     An estimate wins only where there is nothing else; None where there is nothing at all.
     """
@@ -23,7 +24,7 @@ def recommend(strategies: Mapping[str, StrategyReport], budget: int | None) -> s
     exact = exact or {name: s.predicted for name, s in strategies.items()}
     fitting = {name: p for name, p in exact.items() if budget is None or p.peak_bytes <= budget}
     if fitting:
-        return min(fitting, key=lambda name: (fitting[name].multiplies, fitting[name].peak_bytes))
+        return min(fitting, key=lambda name: (fitting[name][by], *(fitting[name][key] for key in RANKS)))
     return min(exact, key=lambda name: (exact[name].peak_bytes, exact[name].multiplies), default=None)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gradcost.formula import CATEGORIES, Counts, Term
-from gradcost.schedule.program import Plan, Step
+from gradcost.schedule.program import Plan, Program, Step
 
 
 @dataclass(slots=True)
@@ -59,25 +60,30 @@ def predict(plan: Plan) -> Prediction:
     rows: dict[tuple[str, str], PredictedRow] = {}
     peak, peak_at, steps = 0, ("", ""), 0
     for number, segment in enumerate(plan.segments):
-        program = segment.program
-        live = sum(buffer.bytes for buffer in program.initial)
-        for part, turns in program.parts():
+        for step, turns, values, height in walk(segment.program):
             times = segment.passes * turns
-            steps += times * len(part)
-            for step in part:
-                own = times * step.term.times
-                term = step.term if times == 1 else Term(step.term.cost, step.term.dims, own)
-                values = term.cost.evaluate(term.dims)
-                live += step.allocates
-                if live + values[-1] > peak:
-                    peak, peak_at = live + values[-1], (step.label, step.phase)
-                live -= step.releases
-                row = rows.get((step.label, step.phase))
-                if row is None:
-                    row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase)
-                row.totals = [total + value * own for total, value in zip(row.totals, values[:-1], strict=True)]
-                row.terms.append(term)
-                if step.makes is not None and number == 0:
-                    row.makers.append(step)
+            steps += times
+            own = times * step.term.times
+            term = step.term if times == 1 else Term(step.term.cost, step.term.dims, own)
+            if height > peak:
+                peak, peak_at = height, (step.label, step.phase)
+            row = rows.get((step.label, step.phase))
+            if row is None:
+                row = rows[step.label, step.phase] = PredictedRow(step.label, step.phase)
+            row.totals = [total + value * own for total, value in zip(row.totals, values[:-1], strict=True)]
+            row.terms.append(term)
+            if step.makes is not None and number == 0:
+                row.makers.append(step)
     totals = (sum(row.totals[category] for row in rows.values()) for category in range(len(CATEGORIES)))
     return Prediction(Counts(*totals), peak, peak_at, rows, steps)
+
+
+def walk(program: Program) -> Iterator[tuple[Step, int, Sequence[int], int]]:
+    """Yield each step, how often a pass does it, what one time costs, and the bytes alive there, workspace included."""
+    live = sum(buffer.bytes for buffer in program.initial)
+    for part, turns in program.parts():
+        for step in part:
+            values = step.term.cost.evaluate(step.term.dims)
+            live += step.allocates
+            yield step, turns, values, live + values[-1]
+            live -= step.releases

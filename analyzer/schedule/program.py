@@ -281,6 +281,21 @@ class Segment:
     stride: int = 0
 
 
+@dataclass(frozen=True)
+class Tradeoff:
+    """A schedule that no other one that was considered beats in both figures.
+
+    Attributes:
+        schedule: which, in a word or a formula.
+        multiplies: predicted, of the whole.
+        peak_bytes: predicted, of the whole.
+    """
+
+    schedule: str
+    multiplies: int
+    peak_bytes: int
+
+
 @dataclass(slots=True)
 class Plan:
     """All that a strategy does.
@@ -293,6 +308,7 @@ class Plan:
             value, as they stand when the walk has come to it.
         schedule: what the strategy chose for this network, in a word or a formula; empty where there is no choice.
         note: the same in a sentence.
+        front: multiplies against peak, where the strategy was asked to weigh them: the fewest multiplies first.
     """
 
     segments: list[Segment]
@@ -301,6 +317,7 @@ class Plan:
     carried: Mapping[int, tuple[Buffer, ...]] = field(default_factory=dict)
     schedule: str = ""
     note: str = ""
+    front: tuple[Tradeoff, ...] = ()
 
     def __post_init__(self) -> None:
         """Settle the liveness of every program."""

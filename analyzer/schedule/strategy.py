@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradcost.errors import UsageError
+from gradcost.errors import UsageError, nearest
 from gradcost.graph import Graph
 from gradcost.schedule.program import Plan
 
@@ -34,6 +34,17 @@ class Option:
     default: Callable[[Graph], Any] = lambda graph: None
     check: Callable[[Any], None] = lambda value: None
 
+    def of(self, graph: Graph, options: Options) -> Any:
+        """Return the value that is asked for, or the default. Raises ``UsageError`` for one that makes no sense."""
+        value = options.values.get(self.name)
+        if value is None:
+            return self.default(graph)
+        if not isinstance(value, self.type) or isinstance(value, bool):
+            kind = "a whole number" if self.type is int else "text"
+            raise UsageError(f"{self.name} must be {kind}, not {value!r}")
+        self.check(value)
+        return value
+
 
 def _at_least_one(value: Any) -> None:
     if value < 1:
@@ -46,6 +57,24 @@ CHUNK = Option(
     "Rows pulled, or columns pushed, at a time. Default: all for a Jacobian; for a loss, one tangent.",
     default=lambda graph: None if graph.jacobian else 1,
     check=_at_least_one,
+)
+
+
+RANKS = ("multiplies", "peak_bytes")  # what strategies are ranked by
+
+
+def _a_rank(value: Any) -> None:
+    if value not in RANKS:
+        raise UsageError(f"by cannot be {value!r}{nearest(str(value), RANKS)}")
+
+
+BY = Option(
+    "by",
+    str,
+    f"What decides: which order optimal takes, and which strategy wins. Default: {RANKS[0]}.",
+    metavar="|".join(RANKS),
+    default=lambda graph: RANKS[0],
+    check=_a_rank,
 )
 
 
@@ -102,19 +131,9 @@ class Strategy:
             UsageError: an option's value makes no sense.
         """
         options = options or Options()
-        given = {option.name: self._value(graph, option, options) for option in self.options}
+        given = {option.name: option.of(graph, options) for option in self.options}
         return self.make(graph, **given, **({"budget": options.budget} if self.chooses else {}))
 
     def applies(self, graph: Graph) -> bool:
         """Whether it can differentiate what a network is asked for."""
         return self.jacobians or not graph.jacobian
-
-    def _value(self, graph: Graph, option: Option, options: Options) -> Any:
-        value = options.values.get(option.name)
-        if value is None:
-            return option.default(graph)
-        if not isinstance(value, option.type) or isinstance(value, bool):
-            kind = "a whole number" if option.type is int else "text"
-            raise UsageError(f"{option.name} must be {kind}, not {value!r}")
-        option.check(value)
-        return value

@@ -3,12 +3,14 @@
 A Jacobian is what is left of the network's local Jacobians when every vertex between is eliminated: see ``orders`` for
 the order, which is the least of all where the network is a chain or has few vertices. The gradient of a loss is cut in
 two: up to a cut, columns are carried forward, as forward_jacobian does, and the cotangent walks back to it, as reverse
-does. The first cut is reverse itself, which it comes out as.
+does. The first cut is reverse itself, which it comes out as. Least is what takes the fewest multiplies, or what has the
+lowest peak: see ``frontier`` for the orders that are weighed then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from math import prod
 
 from gradcost.carrying.carried import Carried, Compact
@@ -16,15 +18,14 @@ from gradcost.carrying.parameters import parameter_births
 from gradcost.carrying.pusher import Pusher
 from gradcost.chains.orders import exact, least_order
 from gradcost.chains.stages import crossing
-from gradcost.eliminating.elimination import eliminate
-from gradcost.eliminating.locals import Locals
+from gradcost.eliminating.frontier import MOST, local, scheduled, weighed
 from gradcost.formula import Dims
 from gradcost.graph import At, Graph, Node, rule
 from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.predict import predict
-from gradcost.schedule.program import Operation, Part, Plan, Program, Segment
-from gradcost.schedule.strategy import Strategy
+from gradcost.schedule.program import Operation, Part, Plan, Program, Segment, Tradeoff
+from gradcost.schedule.strategy import BY, RANKS, Strategy
 from gradcost.schedule.walk import Walk, add_gradient, new_gradient
 from gradcost.strategies import forward_jacobian, forward_jvp, reverse
 from gradcost.units import Shape
@@ -34,10 +35,13 @@ LONGEST = 48  # stages of a chain; longer ones are taken several at a time
 SHOWN = 16  # vertices of an order that are named
 
 Stage = tuple[Node, ...]
+Way = tuple[str, Callable[[], Plan]]
 
 
-def plan(graph: Graph) -> Plan:
-    """Schedule the cheapest way."""
+def plan(graph: Graph, by: str = RANKS[0]) -> Plan:
+    """Schedule the cheapest way: by its multiplies, or by its peak, where more ways are weighed, and named."""
+    if by != RANKS[0]:
+        return _lowest(graph)
     return _jacobian(graph) if graph.jacobian else _gradient(graph)
 
 
@@ -45,7 +49,7 @@ def _jacobian(graph: Graph) -> Plan:
     """Schedule the best order of elimination, or another strategy where that takes fewer multiplies."""
     pure = {"reverse": reverse.plan, "forward_jacobian": forward_jacobian.plan, "forward_jvp": forward_jvp.plan}
     made = {name: make(graph) for name, make in pure.items()}
-    if not any(node.op.couples for node in graph.nodes if node.active):
+    if not _coupled(graph):
         made["elimination"] = _eliminated(graph)
     name = min(made, key=lambda name: predict(made[name]).counts.multiplies)
     best = made[name]
@@ -56,16 +60,88 @@ def _jacobian(graph: Graph) -> Plan:
 
 def _eliminated(graph: Graph) -> Plan:
     """Schedule the best order of elimination."""
-    emitter = Emitter(graph)
-    emitter.forward()
-    found = Locals(emitter)
+    found = local(graph)
     dag = found.dag()
     order = least_order(dag)
-    gradients = eliminate(found, order)
+    made = scheduled(found, order)
+    made.schedule = _named(graph, order)
+    made.note = f"{'the least order' if exact(dag) else 'the best order found'} of elimination: {made.schedule}"
+    return made
+
+
+def _named(graph: Graph, order: tuple[int, ...]) -> str:
     names = " ".join(graph.nodes[v].symbol for v in order[:SHOWN]) or "nothing to eliminate"
-    more = f" and {len(order) - SHOWN} more" if len(order) > SHOWN else ""
-    note = f"{'the least order' if exact(dag) else 'the best order found'} of elimination: {names}{more}"
-    return Plan([Segment(emitter.program)], gradients, carried=emitter.carried, schedule=f"{names}{more}", note=note)
+    return f"{names} and {len(order) - SHOWN} more" if len(order) > SHOWN else names
+
+
+def _coupled(graph: Graph) -> bool:
+    """Whether a layer couples the samples, so that no factor is one sample's alone."""
+    return any(node.op.couples for node in graph.nodes if node.active)
+
+
+def _lowest(graph: Graph) -> Plan:
+    """Schedule what has the lowest peak, and of those the fewest multiplies, of all that is weighed."""
+    ways = [*_loops(graph), *(_orders(graph) if graph.jacobian else _cuts(graph))]
+    weights = []
+    for place, (name, make) in enumerate(ways):
+        predicted = predict(make())
+        weights.append((predicted.counts.multiplies, predicted.peak_bytes, place, name))
+    front: list[Tradeoff] = []
+    for multiplies, peak, place, name in sorted(weights):
+        if not front or peak < front[-1].peak_bytes:
+            front.append(Tradeoff(name, multiplies, peak))
+            chosen = place
+    name, make = ways[chosen]
+    best = make()
+    best.schedule, best.front, best.note = name, tuple(front), f"the lowest peak of {_weighed(graph)}: {name}"
+    return best
+
+
+def _weighed(graph: Graph) -> str:
+    modes = "the pure modes, at once and one by one"
+    if not graph.jacobian:
+        return f"{modes}, and their mixtures"
+    if _coupled(graph):
+        return modes
+    every = len(local(graph).dag().inner) <= MOST
+    return f"{modes}, and {'all orders' if every else 'the orders found'} of elimination"
+
+
+def _loops(graph: Graph) -> Iterator[Way]:
+    """Yield the pure modes, all at once and one by one."""
+    yield "reverse", partial(reverse.plan, graph)
+    yield "forward_jacobian", partial(forward_jacobian.plan, graph)
+    yield "forward_jvp", partial(forward_jvp.plan, graph, None)
+    yield "forward_jvp, chunk 1", partial(forward_jvp.plan, graph, 1)
+    if graph.jacobian:
+        yield "reverse, chunk 1", partial(reverse.plan, graph, 1)
+
+
+def _orders(graph: Graph) -> Iterator[Way]:
+    """Yield the orders of elimination that no other beats in both figures."""
+    if _coupled(graph):
+        return
+    for point in weighed(graph):
+        yield _named(graph, point.order), partial(_in_order, graph, point.order)
+
+
+def _in_order(graph: Graph, order: tuple[int, ...]) -> Plan:
+    return scheduled(local(graph), order)
+
+
+def _cuts(graph: Graph) -> Iterator[Way]:
+    """Yield the mixtures of both modes for the gradient of a loss."""
+    stages = split(graph)
+    for cut in range(1, len(stages)):
+        yield _cut(cut, stages), partial(_met, graph, stages, cut)
+
+
+def _cut(cut: int, stages: list[Stage]) -> str:
+    return f"push {cut} of {len(stages)}, pull the rest"
+
+
+def _met(graph: Graph, stages: list[Stage], cut: int) -> Plan:
+    return _Maker(graph, stages, cut).met()
 
 
 def _gradient(graph: Graph) -> Plan:
@@ -86,8 +162,8 @@ def _gradient(graph: Graph) -> Plan:
         made = forward_jacobian.plan(graph)
         made.schedule, made.note = "forward_jacobian", "brackets from the input on: forward_jacobian"
     else:
-        made = _Maker(graph, stages, cut).met()
-        made.schedule = f"push {cut} of {len(stages)}, pull the rest"
+        made = _met(graph, stages, cut)
+        made.schedule = _cut(cut, stages)
         made.note = f"columns carried through {cut} of {len(stages)} stages, rows pulled back to there"
     return made
 
@@ -258,4 +334,4 @@ def _cost(program: Program, first: int) -> int:
     return sum(step.term.cost.evaluate(step.term.dims)[0] for step in steps)
 
 
-STRATEGY = Strategy("optimal", "the Jacobian by the best order of elimination", plan, jacobians=True)
+STRATEGY = Strategy("optimal", "the Jacobian by the best order of elimination", plan, jacobians=True, options=(BY,))
