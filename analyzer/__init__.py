@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from gradcost.report.analyze import Analysis, analyze, study
     from gradcost.report.model import Report
     from gradcost.report.schema import REPORT_SCHEMA
-    from gradcost.report.training import Training, training_memory
+    from gradcost.report.training import inference_memory, training_memory
     from gradcost.schedule.strategy import Option, Strategy
+    from gradcost.spec.training import Training
     from gradcost.strategies import STRATEGIES
 
 # Where each public name is defined.
@@ -42,8 +43,9 @@ _HOMES = {
     "report.analyze": ("Analysis", "analyze", "study"),
     "report.model": ("Report",),
     "report.schema": ("REPORT_SCHEMA",),
-    "report.training": ("Training", "training_memory"),
+    "report.training": ("inference_memory", "training_memory"),
     "schedule.strategy": ("Option", "Strategy"),
+    "spec.training": ("Training",),
     "strategies": ("STRATEGIES",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -70,6 +72,7 @@ __all__ = [
     "fit",
     "from_onnx",
     "from_torch",
+    "inference_memory",
     "load",
     "study",
     "sweep",

@@ -13,12 +13,14 @@ from gradcost.cli.options import (
     batch_option,
     budget_option,
     dtype_option,
+    memory_of_option,
     options_of_strategies,
     outputs_option,
     strategy_option,
+    training_options,
     wrt_option,
 )
-from gradcost.errors import BudgetError
+from gradcost.errors import BudgetError, UsageError
 
 
 @click.command()
@@ -36,6 +38,8 @@ from gradcost.errors import BudgetError
 @outputs_option
 @across_option
 @options_of_strategies
+@memory_of_option
+@training_options
 @export_options
 @click.option("--layers", is_flag=True, help="Show every layer.")
 @click.option("--tensors", is_flag=True, help="Show the arrays that each strategy makes.")
@@ -76,6 +80,8 @@ def analyze(
     gc.disable()  # a plan is many objects and no cycles, and the process ends with it: collecting only takes time
     exports = Exports.of(given)
     exports.check()
+    if given["memory_of"] != "numpy" and (tensors or exports.html or exports.svg or exports.png):
+        raise UsageError("pictures and --tensors show numpy's arrays; leave them or --memory-of out")
     given |= {"strategies": strategies or None, "budget": budget}
     source = read_source(spec)
     with Progress(enabled=not quiet) as progress:

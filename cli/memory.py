@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from gradcost.cli.options import (
-    C,
     Size,
     batch_option,
+    chosen_training,
     dtype_option,
     json_option,
+    memory_of_option,
     options_of_strategies,
     strategy_option,
     told,
-)
-from gradcost.report.training import OPTIMIZERS, STORED
-
-
-def _optimizer_option(default: str) -> Callable[[C], C]:
-    return click.option(
-        "--optimizer", default=default, show_default=True, metavar="NAME", help=f"One of {', '.join(OPTIMIZERS)}."
-    )
-
-
-precision_option = click.option(
-    "--precision", metavar="DTYPE", help=f"Store in {' or '.join(STORED)}, with float32 master weights."
+    training_options,
 )
 
 
 @click.command()
 @click.argument("spec", type=click.Path())
-@_optimizer_option("adam")
-@precision_option
+@memory_of_option
+@training_options
 @batch_option
 @strategy_option
 @options_of_strategies
+@click.option("--inference", is_flag=True, help="A forward pass alone, in PyTorch: parameters and the widest moment.")
+@click.option("--cache", type=click.IntRange(0), metavar="N", help="With --inference: keys and values of N tokens too.")
 @json_option
 def memory(
     spec: str,
-    optimizer: str,
-    precision: str | None,
+    memory_of: str,
     batch: int | None,
     strategies: tuple[str, ...],
+    inference: bool,
+    cache: int | None,
     json: str | None,
     **given: Any,
 ) -> int:
@@ -52,25 +44,41 @@ def memory(
 
     \b
     gradcost memory net.yaml --optimizer adam
-    gradcost memory net.yaml --optimizer adam --precision bfloat16 --batch 64
+    gradcost memory net.yaml --memory-of pytorch --optimizer adam --precision autocast --batch 64
+    gradcost memory net.yaml --memory-of pytorch --inference --cache 4096
     """
     from gradcost.cli.output import answer
+    from gradcost.errors import UsageError
+    from gradcost.memory_of.decoding import decoding_macs
     from gradcost.network import load
-    from gradcost.report import Training, training_memory
     from gradcost.report.table import Column, Table
-    from gradcost.units import format_bytes
+    from gradcost.report.training import inference_memory, training_memory
+    from gradcost.units import format_bytes, format_count
 
-    network, training = load(spec, batch=batch), Training(optimizer, precision)
-    found = training_memory(network, training, strategies=strategies or None, **told(given))
-    stored = training.precision or network.dtype
-    title = f"{network.name}, batch {network.batch:,}: training with {training.optimizer}, stored in {stored}"
-    drops = {"parameters": 3, "master": 4, "optimizer": 2, "the rest": 1, "at the peak": 0}
+    options, choices = told(given), chosen_training(given)
+    if cache is not None and not inference:
+        raise UsageError("--cache is for decoding; add --inference")
+    if inference and (memory_of != "pytorch" or strategies):
+        raise UsageError("--inference is a forward pass in PyTorch: add --memory-of pytorch, and name no strategy")
+    network = load(spec, batch=batch)
+    title, notes = _title(network, memory_of, choices)
+    if inference:
+        found = [inference_memory(network, cache=cache or 0, **choices)]
+        if cache is not None:
+            macs = format_count(decoding_macs(network, cache))
+            notes.append(f"One decoding step behind {cache:,} tokens: {macs} MACs.")
+    else:
+        found = training_memory(network, memory_of=memory_of, strategies=strategies or None, **options, **choices)
+    drops = {"parameters": 3, "master": 4, "optimizer": 2, "cache": 5, "the rest": 1, "at the peak": 0}
     columns = (Column(head, drop=drop) for head, drop in drops.items())
-    table = Table((Column("strategy", right=False), *columns), title)
+    what = "inference" if inference else "training"
+    table = Table(
+        (Column("strategy", right=False), *columns), f"{network.name}, batch {network.batch:,}: {what} {title}"
+    )
     for each in found:
-        parts = (each.parameters, each.master, each.state, each.rest, each.total)
+        parts = (each.parameters, each.master, each.state, each.cache, each.rest, each.total)
         table.add(each.strategy, *(format_bytes(part) if part else "-" for part in parts))
-    table.notes.append("The rest: gradients, activations, Jacobians, data and workspace.")
+    table.notes.extend(["The rest: gradients, activations, Jacobians, data and workspace.", *notes])
     answer(table, found, json)
     return 0
 
@@ -78,19 +86,18 @@ def memory(
 @click.command()
 @click.argument("spec", type=click.Path())
 @click.option("--memory", type=Size(), required=True, help="What there is, e.g. 16GiB.")
+@memory_of_option
+@training_options
 @strategy_option
 @dtype_option
-@_optimizer_option("none")
-@precision_option
 @options_of_strategies
 @json_option
 def fit(
     spec: str,
     memory: int,
+    memory_of: str,
     strategies: tuple[str, ...],
     dtype: str | None,
-    optimizer: str,
-    precision: str | None,
     json: str | None,
     **given: Any,
 ) -> int:
@@ -98,24 +105,36 @@ def fit(
 
     \b
     gradcost fit net.yaml --memory 16GiB
-    gradcost fit net.yaml --memory 16GiB --optimizer adam --precision bfloat16
+    gradcost fit net.yaml --memory 16GiB --memory-of pytorch --optimizer adam --precision autocast
     """
     from gradcost.cli.output import answer
     from gradcost.grids import fit as run
+    from gradcost.grids.fit import other_choices
     from gradcost.network import load
-    from gradcost.report import Training
     from gradcost.report.table import Column, Table
+    from gradcost.report.training import training_of
     from gradcost.units import format_bytes, format_count
 
-    network, training = load(spec, dtype=dtype), Training(optimizer, precision)
-    found = run(network, memory, strategies=strategies or None, training=training, **told(given))
-    title = f"{network.name}, {network.dtype}: the largest batch in {format_bytes(memory)}"
+    options, choices = told(given), chosen_training(given)
+    network = load(spec, dtype=dtype)
+    found = run(network, memory, memory_of=memory_of, strategies=strategies or None, **options, **choices)
+    how, notes = _title(network, memory_of, choices)
+    title = f"{network.name}, {how}: the largest batch in {format_bytes(memory)}"
+    if memory_of == "pytorch":
+        training = training_of(network, choices, memory_of)
+        found += other_choices(network, memory, training)
     table = Table((Column("strategy", right=False), Column("batch"), Column("peak"), Column("one more", drop=1)), title)
     for each in found:
         more = "-" if each.next_bytes is None else format_bytes(each.next_bytes)
-        if each.batch:
-            table.add(each.strategy, format_count(each.batch), format_bytes(each.peak_bytes), more)
-        else:
-            table.add(each.strategy, "none", "-", more)
+        largest = (format_count(each.batch), format_bytes(each.peak_bytes)) if each.batch else ("none", "-")
+        table.add(f"{each.strategy}, {each.change}" if each.change else each.strategy, *largest, more)
+    table.notes.extend(notes)
     answer(table, found, json)
     return 0
+
+
+def _title(network: Any, memory_of: str, choices: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return how it is trained, in a few words, and what a reader should know of where the figures come from."""
+    from gradcost.report.training import said, training_of
+
+    return said(network, training_of(network, choices, memory_of), memory_of)

@@ -76,6 +76,38 @@ def told(given: dict[str, Any]) -> dict[str, Any]:
     return {name: given.pop(name) for name in OPTIONS}
 
 
+def training_options(command: C) -> C:
+    """Add the choices of how to train, but for those that are strategies' own options too."""
+    from gradcost.spec.training import SETTINGS
+    from gradcost.strategies import OPTIONS
+
+    for name, setting in reversed(SETTINGS.items()):
+        if name in OPTIONS:
+            continue
+        dashed = name.replace("_", "-")
+        if setting.written is None:
+            command = click.option(f"--{dashed}/--no-{dashed}", name, default=None, help=setting.about)(command)
+        else:
+            kind = int if setting.written == "N" else str
+            command = click.option(f"--{dashed}", name, type=kind, metavar=setting.written, help=setting.about)(command)
+    return command
+
+
+def chosen_training(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the choices of how to train that are made out of a command's keywords."""
+    from gradcost.spec.training import SETTINGS
+
+    taken = {name: given.pop(name) for name in SETTINGS if name in given}
+    return {name: value for name, value in taken.items() if value is not None}
+
+
+memory_of_option = click.option(
+    "--memory-of",
+    default="numpy",
+    show_default=True,
+    metavar="numpy|pytorch",
+    help="Whose memory: what runs here, or the same training step in eager PyTorch.",
+)
 batch_option = click.option("--batch", type=int, help="Batch size, instead of the spec's.")
 dtype_option = click.option("--dtype", metavar="DTYPE", help=f"{', '.join(DTYPES)}, instead of the spec's.")
 wrt_option = click.option("--wrt", metavar="params|inputs|NAME", help="What is differentiated by. Default: params.")

@@ -12,10 +12,13 @@ import click
 from gradcost.cli.options import (
     across_option,
     budget_option,
+    chosen_training,
+    memory_of_option,
     options_of_strategies,
     outputs_option,
     strategy_option,
     told,
+    training_options,
     wrt_option,
 )
 from gradcost.errors import UsageError
@@ -33,6 +36,8 @@ SMALL = 256  # predictions that are made sooner than a process pool starts
 @click.option("--measure", is_flag=True, help="Run, too, what fits the budget and finishes in seconds.")
 @budget_option
 @options_of_strategies
+@memory_of_option
+@training_options
 @wrt_option
 @outputs_option
 @across_option
@@ -51,6 +56,7 @@ def sweep(
     wrt: str | None,
     outputs: str | None,
     across_batch: bool | None,
+    memory_of: str,
     jsonl: str | None,
     resume: bool,
     csv_to: str | None,
@@ -83,7 +89,8 @@ def sweep(
         raise UsageError("--set names a place twice; give all its values at once")
     if resume and jsonl is None:
         raise UsageError("--resume needs the --jsonl file that it is to go on with")
-    settings = Settings(strategies or None, measure, budget, wrt, outputs, across_batch, told(options))
+    more = {**told(options), **chosen_training(options), "memory_of": memory_of}
+    settings = Settings(strategies or None, measure, budget, wrt, outputs, across_batch, more)
     tree = read_tree(spec)
     check_output(csv_to, "--csv")
     total = size(axes)

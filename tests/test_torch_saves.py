@@ -14,7 +14,9 @@ from gradcost.memory_of.operations import OPERATIONS
 torchgen = pytest.importorskip("torchgen")
 
 OWN = {"gru", "rnn"}  # a module's steps, which PyTorch has no single operation for
-SIZES_ALONE = r"\.\s*(?:sym_)?(?:sizes|size|options|scalar_type|dim|layout|strides|numel|device|suggest_memory_format)\("
+SIZES_ALONE = (
+    r"\.\s*(?:sym_)?(?:sizes|size|options|scalar_type|dim|layout|strides|numel|device|suggest_memory_format)\("
+)
 ABSENT = {  # optional operands that no layer of ours has, and arrays of a few bytes
     "attn_mask",
     "attn_bias",

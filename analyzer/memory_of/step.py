@@ -41,7 +41,8 @@ class Held:
         label: the layer that was at work.
         parameters: all of them, frozen ones and running statistics included.
         gradients: those of the trained parameters, when all are there.
-        state: the optimizer's, and a float32 copy of the parameters.
+        state: the optimizer's.
+        master: the float32 copy of the parameters that it works on.
         data: inputs and targets.
         cache: keys and values of earlier tokens.
     """
@@ -52,13 +53,14 @@ class Held:
     parameters: int
     gradients: int
     state: int
+    master: int
     data: int
     cache: int = 0
 
     @property
     def rest(self) -> int:
-        """The peak without parameters, gradients, state and cache; below zero where it is before all gradients are."""
-        return self.peak - self.parameters - self.gradients - self.state - self.cache
+        """The peak without parameters, state and cache: gradients, values, data, and what is made on the way."""
+        return self.peak - self.parameters - self.state - self.master - self.cache
 
 
 def training_step(graph: Graph, training: Training) -> Held:
@@ -106,7 +108,7 @@ class _Step:
     def train(self) -> Held:
         eager, training, graph = self.eager, self.training, self.graph
         trained = {key: each.shape for key, each in self.parameters.items() if each.leaf is not None}
-        state = self._state(list(trained.values()))
+        state, master = self._state(list(trained.values()))
         data, target = self._hold_inputs(), self._hold_target()
         born: dict[object, Tensor] = {}
         if training.zero_grad == "zero" or training.accumulate > 1:
@@ -122,7 +124,8 @@ class _Step:
         eager.moment()
         eager.touch(*named)  # the loop's names for output and loss
         gradients = sum(map(prod, trained.values())) * ITEM_BYTES[self.dtype]
-        return self._held(gradients=gradients, state=state, data=data + (target.bytes if target else 0))
+        data += target.bytes if target else 0
+        return self._held(gradients=gradients, state=state, master=master, data=data)
 
     def infer(self, cache: int) -> Held:
         data = self._hold_inputs()
@@ -137,11 +140,11 @@ class _Step:
         """What products are computed in."""
         return "bfloat16" if self.eager.autocast else self.dtype
 
-    def _held(self, *, data: int, gradients: int = 0, state: int = 0, cache: int = 0) -> Held:
+    def _held(self, *, data: int, gradients: int = 0, state: int = 0, master: int = 0, cache: int = 0) -> Held:
         live = self.eager.live()
         peak = max(live)
         label, phase = self.eager.moments[live.index(peak)]
-        return Held(peak, phase, label, self._held_parameters, gradients, state, data, cache)
+        return Held(peak, phase, label, self._held_parameters, gradients, state, master, data, cache)
 
     def _hold_parameters(self) -> None:
         for unit in self.units:
@@ -155,14 +158,14 @@ class _Step:
         self.eager.new((statistics,), "bool", held=True)
         self._held_parameters = statistics + sum(each.bytes for each in self.parameters.values())
 
-    def _state(self, shapes: Sequence[Shape]) -> int:
-        """Hold the optimizer's state, and the copy of the parameters that it works on; return its bytes."""
+    def _state(self, shapes: Sequence[Shape]) -> tuple[int, int]:
+        """Hold the optimizer's state, and the copy of the parameters that it works on; return their bytes."""
         optimizer = OPTIMIZERS[self.training.optimizer]
         own = ITEM_BYTES[MASTER if self.training.master else self.dtype]
-        held = sum(map(optimizer.state, shapes)) * own + COUNTER * len(shapes) * optimizer.counts
-        held += sum(map(prod, shapes)) * ITEM_BYTES[MASTER] * self.training.master
-        self.eager.new((held,), "bool", held=True)
-        return held
+        state = sum(map(optimizer.state, shapes)) * own + COUNTER * len(shapes) * optimizer.counts
+        master = sum(map(prod, shapes)) * ITEM_BYTES[MASTER] * self.training.master
+        self.eager.new((state + master,), "bool", held=True)
+        return state, master
 
     def _hold_inputs(self) -> int:
         for node in self.graph.nodes:
@@ -172,11 +175,10 @@ class _Step:
         return sum(value.bytes for value in self.values.values())
 
     def _hold_target(self) -> Tensor | None:
-        loss, shape = self.graph.loss, (self.graph.batch, *self.graph.output.shape)
+        loss = self.graph.loss
         if not loss.needs_target:
             return None
-        classes = loss.name == "softmax_ce"
-        return self.eager.new(shape[:-1] if classes else shape, "int64" if classes else self.dtype, held=True)
+        return self.eager.new(loss.target_shape(self.graph.batch), loss.target_dtype(self.dtype), held=True)
 
     def _forward_and_loss(self, target: Tensor | None, kept: Tensor | None) -> list[Tensor]:
         """Run the network and the loss; return what the loop has a name for, the loss last.
@@ -241,23 +243,28 @@ class _Step:
             values[unit.last.index] = value
 
     def _loss(self, output: Tensor, target: Tensor | None) -> Tensor:
-        eager, name = self.eager, self.graph.loss.name
+        eager, loss = self.eager, self.graph.loss
         if target is None:
             return eager.call("sum", (), self=output)
-        if name == "softmax_ce":
-            flat = output
-            if len(output.shape) > 2:
-                flat = eager.reshape(output, (prod(output.shape[:-1]), output.shape[-1]))
-            logs = eager.call("_log_softmax", flat.shape, self=flat)
+        if loss.name != "softmax_ce":
+            return eager.call(
+                {"mse": "mse_loss", "bce": "binary_cross_entropy"}[loss.name], (), self=output, target=target
+            )
+        flat = output
+        if len(output.shape) > 2:
+            flat = eager.reshape(output, (prod(output.shape[:-1]), output.shape[-1]))
+        logs = eager.call("_log_softmax", flat.shape, self=flat)
+        if loss.of_dense is not None:
             return eager.call("nll_loss_forward", (), dtype=logs.dtype, self=logs, target=target)
-        return eager.call({"mse": "mse_loss", "bce": "binary_cross_entropy"}[name], (), self=output, target=target)
+        rows = eager.reshape(target, flat.shape)
+        return eager.call("sum", (), self=eager.call("mul.Tensor", flat.shape, self=logs, other=rows))
 
     def _chunked(self, target: Tensor | None) -> Tensor:
         """Run all but the last layer, then that and the loss in parts of the positions, each checkpointed."""
         last, count = self.units[-1], int(self.training.cross_entropy.partition(":")[2])
         (source,) = last.sources
-        if not isinstance(last.last.layer, Dense) or self.graph.loss.name != "softmax_ce" or target is None:
-            raise UsageError("cross_entropy in chunks needs a dense last layer and the loss softmax_ce")
+        if not isinstance(last.last.layer, Dense) or self.graph.loss.of_dense is None or target is None:
+            raise UsageError("cross_entropy in chunks needs a dense last layer and the loss softmax_ce of classes")
         if len(last.last.shape) < 2 or last.last.shape[0] % count:
             raise UsageError(
                 f"{last.last.label!r} has no positions that {count} chunks divide; use cross_entropy: whole"

@@ -2,6 +2,6 @@
 
 from gradcost.report.analyze import Analysis, analyze, study
 from gradcost.report.model import Report
-from gradcost.report.training import Training, TrainingMemory, training_memory
+from gradcost.report.training import TrainingMemory, inference_memory, training_memory
 
-__all__ = ["Analysis", "Report", "Training", "TrainingMemory", "analyze", "study", "training_memory"]
+__all__ = ["Analysis", "Report", "TrainingMemory", "analyze", "inference_memory", "study", "training_memory"]

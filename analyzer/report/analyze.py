@@ -31,10 +31,11 @@ from gradcost.report.model import (
     Target,
 )
 from gradcost.report.plain import finite
+from gradcost.report.training import Memory, split_options, training_of
 from gradcost.report.verdict import BASELINE, recommend, rival, verdict
 from gradcost.schedule.predict import Prediction, predict
 from gradcost.schedule.strategy import BY
-from gradcost.strategies import ALIASES, OPTIONS, PRIMAL, STRATEGIES, Options, Plan, Strategy, chosen, known
+from gradcost.strategies import ALIASES, OPTIONS, PRIMAL, STRATEGIES, Options, Plan, Strategy
 from gradcost.units import available_bytes, exact_ratio, format_bytes, format_count, format_short, parse_bytes
 from gradcost.version import __version__
 
@@ -130,6 +131,7 @@ def study(
     outputs: str | None = None,
     across_batch: bool | None = None,
     seed: int = 0,
+    memory_of: str = "numpy",
     progress: Progress | None = None,
     **options: Any,
 ) -> Analysis:
@@ -148,6 +150,8 @@ def study(
         outputs: see ``load``.
         across_batch: see ``load``.
         seed: of the random parameters and data.
+        memory_of: whose memory ``peak_bytes`` is: ``numpy``: what runs here; ``pytorch``: the same training step there,
+            for reverse and reverse_checkpointed, predicted alone.
         progress: called with what is being done, and passes done and in all (0 where that is not known).
         options: of the strategies (``gradcost.strategies.OPTIONS``): ``chunk``, how many rows are pulled or columns are
             pushed at a time, by default all for a Jacobian, as jacrev and jacfwd do, and one tangent for a loss;
@@ -169,16 +173,21 @@ def study(
     if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
         raise UsageError(f"budget must be a whole number of bytes, or text such as '8GiB', not {budget!r}")
     graph = load(source, batch=batch, dtype=dtype, wrt=wrt, outputs=outputs, across_batch=across_batch)
-    names = chosen(graph, strategies)
-    asked = Options(budget=budget, **known(options))
+    options, choices = split_options(options)
+    memory = Memory(training_of(graph, choices, memory_of), memory_of, options)
+    names = memory.strategies(graph, strategies)
+    asked = Options(budget=budget, **memory.options)
     by: str = BY.of(graph, asked)
     work: dict[str, _Work] = {}
     for strategy in (PRIMAL, *(STRATEGIES[name] for name in names)):
         if progress is not None:
             progress(f"predicting {strategy.name}", 0, 0)
         plan = strategy.plan(graph, asked)
-        work[strategy.name] = _Work(strategy, plan, predict(plan))
-    _choose(work, measure, _budget(budget, measure), by_name=strategies is not None, half=graph.dtype == "float16")
+        work[strategy.name] = _Work(strategy, plan, memory.repriced(graph, strategy.name, predict(plan)))
+    if memory_of == "numpy":
+        _choose(work, measure, _budget(budget, measure), by_name=strategies is not None, half=graph.dtype == "float16")
+    else:
+        _skip(work, measure)
     measured, mismatches, warnings = _measure(graph, work, seed, progress)
     reports = {name: _strategy_report(name, work, measured.get(name)) for name in work}
     primal = reports.pop(PRIMAL.name)
@@ -205,14 +214,17 @@ def study(
         notes=(
             *(f"{WARNING}{each}" for each in warnings),
             *((HALF,) if graph.dtype == "float16" else ()),
+            *memory.notes(graph),
             *((COUPLED,) if graph.jacobian and not graph.per_sample and not across_batch else ()),
             *_notes(graph, reports),
         ),
         mismatches=tuple(mismatches),
         settings={
-            **{name: options.get(name) for name in OPTIONS},
+            **{name: memory.options.get(name) for name in OPTIONS},
             "budget": budget,
             "across_batch": across_batch,
+            "memory_of": memory_of,
+            **memory.settings,
             "measure": measure,
             "seed": seed,
             "python": platform.python_version(),
@@ -289,6 +301,16 @@ def _choose(work: Mapping[str, _Work], measure: bool | None, budget: int | None,
         raise BudgetError(
             "; ".join(too_large) + "; lower the batch, raise the budget, or do not measure (--no-measure)"
         )
+
+
+def _skip(work: Mapping[str, _Work], measure: bool | None) -> None:
+    """Leave all unmeasured: another framework's memory is predicted, and nothing of it runs here."""
+    if measure:
+        raise UsageError(
+            "PyTorch's memory is predicted and nothing of it runs here; leave --measure or --memory-of out"
+        )
+    for item in work.values():
+        item.skipped = "PyTorch's memory is a prediction"
 
 
 def _measure(

@@ -8,9 +8,10 @@ no later step touches is freed, so emitting the schedule's actions is all there 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from gradcost.chains.checkpoints import Action, binomial, fewest_advances, square_root, uniform
+from gradcost.chains.scopes import scope_of
 from gradcost.chains.stages import crossing, cuts
 from gradcost.errors import UsageError
 from gradcost.graph import Elementwise, Graph, Node, View
@@ -29,12 +30,15 @@ def plan(graph: Graph, checkpoints: str | None = None, budget: int | None = None
 
     Args:
         graph: the network.
-        checkpoints: ``sqrt``, ``uniform:K`` (every K-th state kept) or ``binomial:C`` (at most C at once).
+        checkpoints: ``sqrt``, ``uniform:K`` (every K-th state kept), ``binomial:C`` (at most C at once), ``blocks`` or
+            ``list:A,B`` (blocks of the spec run again, all else kept; see ``scope_of``).
         budget: bytes alive at the peak; without one, and without a schedule, it is ``sqrt``.
 
     Raises:
         UsageError: there is no such schedule.
     """
+    if checkpoints is not None and checkpoints.partition(":")[0] in ("blocks", "list"):
+        return _blocks(graph, checkpoints)
     stages = split(graph)
     if checkpoints is not None or budget is None:
         name = "sqrt" if checkpoints is None else checkpoints
@@ -66,7 +70,10 @@ def read_schedule(text: str, stages: int) -> list[Action]:
             return binomial(stages, int(size))
         if int(size):
             return uniform(stages, int(size))
-    raise UsageError(f"{text!r} is not a checkpointing schedule; write sqrt, uniform:K or binomial:C, as in binomial:4")
+    raise UsageError(
+        f"{text!r} is not a checkpointing schedule; write sqrt, uniform:K or binomial:C, as in binomial:4, blocks or "
+        "list:A,B"
+    )
 
 
 def split(graph: Graph) -> list[tuple[Node, ...]]:
@@ -104,6 +111,25 @@ def _emit(graph: Graph, stages: list[tuple[Node, ...]], name: str, actions: list
     return Plan([Segment(emitter.program)], walk.gradients, carried=emitter.carried, schedule=name, note=note)
 
 
+def _blocks(graph: Graph, name: str) -> Plan:
+    """Keep all but what is inside some blocks, which run again when the walk comes to them; the last one need not."""
+    scope = scope_of((layer.name for layer in graph.layers), name)
+    layers = (node for node in graph.nodes if node.layer is not None)
+    runs = [(block, list(nodes)) for block, nodes in groupby(layers, key=lambda node: scope(node.label))]
+    emitter = Emitter(graph)
+    emitter.forward()
+    emitter.loss()
+    walk = Walk(emitter, emitter.cotangent())
+    again = [block is not None for block, _ in runs[:-1]] + [False]
+    for (_, nodes), repeat in zip(reversed(runs), reversed(again), strict=True):
+        for node in nodes if repeat else ():
+            emitter.primal(node, "recompute")
+        walk.back(nodes)
+    emitter.program.drop_unused("recompute")
+    note = f"schedule {name}: {sum(again):,} of {len({block for block, _ in runs} - {None}):,} blocks are run again"
+    return Plan([Segment(emitter.program)], walk.gradients, carried=emitter.carried, schedule=name, note=note)
+
+
 def _candidates(stages: int) -> Iterator[tuple[str, list[Action]]]:
     """Yield schedules from the one that keeps everything to the one that keeps nothing."""
     yield f"uniform:{stages}", uniform(stages, stages)
@@ -123,7 +149,8 @@ def _sizes(stages: int) -> list[int]:
 CHECKPOINTS = Option(
     "checkpoints",
     str,
-    "Of reverse_checkpointed: sqrt, uniform:K or binomial:C. Default: the cheapest within a budget, else sqrt.",
+    "Of reverse_checkpointed: sqrt, uniform:K, binomial:C, blocks or list:A,B. Default: the cheapest within a budget, "
+    "else sqrt; in PyTorch, blocks.",
     metavar="SCHEDULE",
 )
 STRATEGY = Strategy(
