@@ -119,7 +119,7 @@ class Tracker(TorchDispatchMode):
         return result
 
     def _sole(self, left: Any, right: Any) -> bool:
-        """Say whether autograd, adding up the gradients of one value, would add into the left one: it alone holds it."""
+        """Say whether autograd, adding up the gradients of one value, would add into the left: it alone holds it."""
         if self.phase != "backward" or torch.is_grad_enabled() or not isinstance(right, torch.Tensor):
             return False
         if left.shape != right.shape or left.dtype != right.dtype:
@@ -162,7 +162,9 @@ def _alone() -> tuple[int, int]:
 
 def _dense(tensor: torch.Tensor) -> bool:
     expected = 1
-    for stride, length in sorted((stride, length) for stride, length in zip(tensor.stride(), tensor.shape) if length > 1):
+    for stride, length in sorted(
+        (stride, length) for stride, length in zip(tensor.stride(), tensor.shape, strict=True) if length > 1
+    ):
         if stride != expected:
             return False
         expected *= length
