@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +27,7 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
 }
 SCALAR = torch.ops.aten._local_scalar_dense.default
 ADD, ADD_INTO = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
+ALIAS = torch.ops.aten.alias.default
 
 
 class Event(NamedTuple):
@@ -41,14 +43,15 @@ class Event(NamedTuple):
 class Tracker(TorchDispatchMode):
     """Follow live storages: each counts once, from the operation that returns it until it dies.
 
-    Enter it after FakeTensorMode. While any dispatch mode is active, and for fake tensors always, autograd adds the
-    gradients of a value with several uses into a new tensor; with nobody watching it adds into the first of them if no
-    one else holds that. `alone` does the latter (the default); without it the figures are those of other trackers.
+    Enter it after FakeTensorMode. While a dispatch mode is active, and for fake tensors always, PyTorch writes no sum
+    into a temporary of its own: autograd's sum of the gradients of a value that is used twice, a linear layer's bias on
+    an input that is not contiguous, the mask of attention's math kernel. With nobody watching it does, if nothing else
+    holds the temporary, and so does this tracker; with `alone=False` its figures are those of any other tracker.
     """
 
     def __init__(self, *, alone: bool = True) -> None:
         super().__init__()
-        self.alone = _alone() if alone else None
+        self.temporary = _temporary() if alone else None
         self.phase = "forward"
         self.operation = ""
         self.live = self.peak = 0
@@ -90,6 +93,16 @@ class Tracker(TorchDispatchMode):
         self.peak, self.peak_phase, self._peak_event = self.live, self.phase, 0
         self._first = dict(self._known.values())
 
+    def label_of(self, tensor: torch.Tensor) -> str:
+        """Return what a live storage was called, or the operation that made it."""
+        serial, _ = self._known.get(id(tensor.untyped_storage()), (0, 0))
+        return self.labels.get(serial, "from outside")
+
+    def alive(self) -> list[str]:
+        """List the storages that came since the last reset and are still here."""
+        now = dict(self._known.values())
+        return [f"{self.labels[serial]} {size:,} B" for serial, size in now.items() if serial not in self._first]
+
     def at_peak(self) -> Counter[str]:
         """Return the bytes alive at the peak, by what they are: a name, or the operation that made them."""
         alive = dict(self._first)
@@ -104,9 +117,11 @@ class Tracker(TorchDispatchMode):
         return total
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.operation = func.__name__
-        if self.alone and func is ADD and not kwargs and self._sole(*args):
-            func = ADD_INTO
+        if func.namespace != "prim":  # asking for a device is no operation
+            self.operation = func.__name__.removesuffix(".default")
+        if func is ADD and not kwargs and _counts(args[0]) == self.temporary and fits(*args):
+            ADD_INTO(*args)
+            return ALIAS(args[0])
         try:
             result = func(*args, **(kwargs or {}))
         except DataDependentOutputException:
@@ -117,14 +132,6 @@ class Tracker(TorchDispatchMode):
             if isinstance(leaf, torch.Tensor):
                 self.hold(leaf, self.operation)
         return result
-
-    def _sole(self, left: Any, right: Any) -> bool:
-        """Say whether autograd, adding up the gradients of one value, would add into the left: it alone holds it."""
-        if self.phase != "backward" or torch.is_grad_enabled() or not isinstance(right, torch.Tensor):
-            return False
-        if left.shape != right.shape or left.dtype != right.dtype:
-            return False
-        return _dense(left) and _counts(left) == self.alone
 
     def _gone(self, key: int) -> None:
         serial, size = self._known.pop(key)
@@ -140,7 +147,7 @@ class Tracker(TorchDispatchMode):
 class _Counts(TorchDispatchMode):
     """What the counts of references say of a gradient that only autograd's own buffer holds."""
 
-    found = (0, 0)
+    found = (0, 0, 0)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is ADD and not torch.is_grad_enabled():
@@ -148,27 +155,31 @@ class _Counts(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _counts(tensor: torch.Tensor) -> tuple[int, int]:
-    return tensor._use_count(), torch._C._storage_Use_Count(tensor.untyped_storage()._cdata)
+def _counts(tensor: torch.Tensor) -> tuple[int, int, int]:
+    """Count who refers to a tensor, to its storage, and to its Python object."""
+    storage = tensor.untyped_storage()
+    return tensor._use_count(), torch._C._storage_Use_Count(storage._cdata), sys.getrefcount(tensor)
 
 
 @functools.cache
-def _alone() -> tuple[int, int]:
+def _temporary() -> tuple[int, int, int]:
+    """Return the counts of a tensor that PyTorch's own code alone holds, as a dispatch mode sees it."""
     with _disable_current_modes(), torch.enable_grad(), _Counts() as counts:
         x = torch.ones(3, requires_grad=True) * 2
         (x.sin() + x.exp()).exp().sum().backward()
     return counts.found
 
 
-def _dense(tensor: torch.Tensor) -> bool:
+def fits(left: torch.Tensor, right: Any) -> bool:
+    """Say whether a sum has the shape and the type of its left operand, which lies densely."""
+    if not isinstance(right, torch.Tensor) or torch.result_type(left, right) != left.dtype:
+        return False
     expected = 1
-    for stride, length in sorted(
-        (stride, length) for stride, length in zip(tensor.stride(), tensor.shape, strict=True) if length > 1
-    ):
-        if stride != expected:
+    for stride, length in sorted(zip(left.stride(), left.shape, strict=True)):
+        if length > 1 and stride != expected:
             return False
         expected *= length
-    return True
+    return torch.broadcast_shapes(left.shape, right.shape) == left.shape
 
 
 @dataclass(frozen=True)
@@ -343,7 +354,7 @@ def measure(
             state=size(state_of(chosen)),
             data=size(tensors([inputs, targets])),
             made=tracker.at_peak(),
-            events=tracker.events,
+            events=list(tracker.events),
         )
         model.zero_grad()
         return measured
@@ -372,5 +383,5 @@ def measure_inference(model: nn.Module, inputs: Sequence[torch.Tensor], *, autoc
             state=0,
             data=size(tensors(inputs)),
             made=tracker.at_peak(),
-            events=tracker.events,
+            events=list(tracker.events),
         )

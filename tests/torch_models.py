@@ -1,4 +1,4 @@
-"""The zoo's networks as PyTorch's users write them: torchvision's, nanoGPT's and Hugging Face's idioms, in plain modules.
+"""The zoo's networks as PyTorch's users write them: torchvision's, nanoGPT's, Hugging Face's idioms, in plain modules.
 
 Each is the network of its spec, parameter for parameter, in training mode. Where the spec leaves something out (dropout
 of a language model, stochastic depth), so does the module.
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def total(output: Tensor, target: None) -> Tensor:
 
 def next_words(logits: Tensor, target: Tensor) -> Tensor:
     """Average over the batch and the positions, flat, as language models are trained."""
-    return F.cross_entropy(logits.view(-1, logits.size(-1)), target.view(-1))
+    return functional.cross_entropy(logits.view(-1, logits.size(-1)), target.view(-1))
 
 
 def pictures(classes: int, side: int = 224) -> Callable[[int], tuple[list[Tensor], Tensor]]:
@@ -143,7 +143,7 @@ class ResNet(nn.Module):
 
 def resnet(block: type[BasicBlock] | type[Bottleneck], depths: Sequence[int]) -> Twin:
     module = ResNet(block, depths)
-    return Twin(module, pictures(1000), F.cross_entropy, list(module.layers))
+    return Twin(module, pictures(1000), functional.cross_entropy, list(module.layers))
 
 
 class VGG(nn.Module):
@@ -178,7 +178,7 @@ class VGG(nn.Module):
 
 def vgg16() -> Twin:
     module = VGG()
-    return Twin(module, pictures(1000), F.cross_entropy, list(module.features))
+    return Twin(module, pictures(1000), functional.cross_entropy, list(module.features))
 
 
 def conv_bn(
@@ -228,7 +228,7 @@ class MobileNetV2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)
-        x = F.adaptive_avg_pool2d(x, (1, 1))
+        x = functional.adaptive_avg_pool2d(x, (1, 1))
         x = torch.flatten(x, 1)
         return self.classifier(x)
 
@@ -236,7 +236,7 @@ class MobileNetV2(nn.Module):
 def mobilenet_v2() -> Twin:
     module = MobileNetV2()
     blocks = [layer for layer in module.features if isinstance(layer, InvertedResidual)]
-    return Twin(module, pictures(1000), F.cross_entropy, blocks)
+    return Twin(module, pictures(1000), functional.cross_entropy, blocks)
 
 
 class SqueezeExcitation(nn.Module):
@@ -311,7 +311,7 @@ class EfficientNet(nn.Module):
 def efficientnet_b0() -> Twin:
     module = EfficientNet()
     blocks = [layer for layer in module.features if isinstance(layer, MBConv)]
-    return Twin(module, pictures(1000), F.cross_entropy, blocks)
+    return Twin(module, pictures(1000), functional.cross_entropy, blocks)
 
 
 class DoubleConv(nn.Module):
@@ -359,7 +359,7 @@ def unet() -> Twin:
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         with torch.autocast(logits.device.type, enabled=False):
-            return F.binary_cross_entropy(torch.sigmoid(logits.float()), target)
+            return functional.binary_cross_entropy(torch.sigmoid(logits.float()), target)
 
     def data(batch: int) -> tuple[list[Tensor], Tensor]:
         return [torch.randn(batch, 3, 256, 256)], torch.rand(batch, 1, 256, 256)
@@ -383,11 +383,11 @@ def together(x: Tensor) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, kind: str, mask: Tensor | None = None) -> Tensor:
     """Attention by the fused operation, or by its parts; `mask` (True: hidden) makes it causal."""
     if kind == "fused":
-        return F.scaled_dot_product_attention(q, k, v, is_causal=mask is not None)
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=mask is not None)
     scores = (q @ k.transpose(-2, -1)) * (1.0 / math.sqrt(k.size(-1)))
     if mask is not None:
         scores = scores.masked_fill(mask, float("-inf"))
-    return F.softmax(scores, dim=-1) @ v
+    return functional.softmax(scores, dim=-1) @ v
 
 
 class Causal(nn.Module):
@@ -469,7 +469,7 @@ class VisionTransformer(nn.Module):
 def vit_b16(attention: str = "module") -> Twin:
     """Build torchvision's; `attention` is module (nn.MultiheadAttention), fused or eager."""
     module = VisionTransformer(attention)
-    return Twin(module, pictures(1000), F.cross_entropy, list(module.layers))
+    return Twin(module, pictures(1000), functional.cross_entropy, list(module.layers))
 
 
 class GPTBlock(nn.Module):
@@ -630,13 +630,13 @@ class LlamaBlock(nn.Module):
         k = heads(self.k_proj(x), self.kv_count)
         v = heads(self.v_proj(x), self.kv_count)
         if self.kind == "grouped":
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+            y = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         else:
             y = attend(q, self.repeat(k), self.repeat(v), self.kind, mask)
         return self.o_proj(together(y))
 
     def mlp(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         residual = x
@@ -662,7 +662,7 @@ class Llama(Causal):
 
 
 def llama_block(attention: str = "fused", norm: str = "hand") -> Twin:
-    """Build Hugging Face's; `attention` is fused or eager (keys and values repeated) or grouped; `norm` hand or module."""
+    """Build Hugging Face's. `attention`: fused, eager (both repeat keys and values) or grouped; `norm`: hand, module."""
     module = Llama(attention, LlamaRMSNorm if norm == "hand" else partial(nn.RMSNorm, eps=1e-6))
     return Twin(module, lambda batch: ([torch.randn(batch, 512, 2048)], None), total, list(module.layers))
 
