@@ -662,7 +662,7 @@ class Llama(Causal):
 
 
 def llama_block(attention: str = "fused", norm: str = "hand") -> Twin:
-    """Build Hugging Face's. `attention`: fused, eager (both repeat keys and values) or grouped; `norm`: hand, module."""
+    """Build Hugging Face's; `attention`: fused or eager (keys and values repeated), grouped; `norm`: hand, module."""
     module = Llama(attention, LlamaRMSNorm if norm == "hand" else partial(nn.RMSNorm, eps=1e-6))
     return Twin(module, lambda batch: ([torch.randn(batch, 512, 2048)], None), total, list(module.layers))
 

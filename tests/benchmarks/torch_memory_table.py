@@ -1,7 +1,7 @@
 """What PyTorch holds at the peak of a training step, network by network: `python torch_memory_table.py table.json`.
 
-Under FakeTensorMode: no weights, no GPU. `peak` is the figure of PyTorch with nobody watching, `watched` that of a
-tracker in whose presence gradients are summed into new tensors.
+Under FakeTensorMode: no weights, no GPU; an LSTM also for real. `peak` is the figure of PyTorch with nobody watching,
+`watched` that of a tracker in whose presence sums go into new tensors.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from torch_memory import fake_mode, measure, measure_inference
-from torch_models import build
+from torch_models import Twin, build
 
 NETWORKS: dict[str, tuple[str, dict[str, str]]] = {
     "resnet18": ("resnet18", {}),
@@ -36,12 +38,18 @@ NETWORKS: dict[str, tuple[str, dict[str, str]]] = {
     "bert_base fused": ("bert_base", {"attention": "fused"}),
     "bert_base eager": ("bert_base", {"attention": "eager"}),
     "lstm_lm": ("lstm_lm", {}),
+    "lstm_lm, real": ("lstm_lm", {}),
+    "lstm_lm, real, without oneDNN": ("lstm_lm", {}),
     "unet": ("unet", {}),
     "llama_block fused": ("llama_block", {"attention": "fused"}),
     "llama_block eager": ("llama_block", {"attention": "eager"}),
     "llama_block grouped": ("llama_block", {"attention": "grouped"}),
     "llama_block fused, nn.RMSNorm": ("llama_block", {"attention": "fused", "norm": "module"}),
 }
+REAL = {
+    "lstm_lm, real": True,
+    "lstm_lm, real, without oneDNN": False,
+}  # a fake LSTM has no workspace; with oneDNN or not
 AXES: dict[str, tuple[Any, ...]] = {
     "batch": (1, 8, 32),
     "optimizer": ("none", "sgd", "adam"),
@@ -53,8 +61,13 @@ SIZES = ("peak", "phase", "weights", "buffers", "gradients", "state", "data")
 
 def cells(label: str) -> Iterator[dict[str, Any]]:
     name, variants = NETWORKS[label]
-    with FakeTensorMode():
+    with nullcontext() if label in REAL else FakeTensorMode():
         twin = build(name, **variants)
+    with torch.backends.mkldnn.flags(enabled=REAL.get(label, True)):
+        yield from measured(label, twin)
+
+
+def measured(label: str, twin: Twin) -> Iterator[dict[str, Any]]:
     for values in itertools.product(*AXES.values()):
         cell = dict(zip(AXES, values, strict=True))
         if cell["checkpoint"] == "blocks" and not twin.blocks:
@@ -81,6 +94,8 @@ def main() -> None:
     parser.add_argument("--network", action="append", choices=sorted(NETWORKS), help="only these")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
+    if options.network and options.path and options.path.exists():  # the others stay
+        rows = [row for row in json.loads(options.path.read_text()) if row["network"] not in options.network]
     for label in options.network or NETWORKS:
         for row in cells(label):
             rows.append(row)
