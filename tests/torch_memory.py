@@ -6,7 +6,7 @@ import functools
 import sys
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,12 +18,12 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 
-OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
-    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=1e-3),
-    "momentum": lambda parameters: torch.optim.SGD(parameters, lr=1e-3, momentum=0.9),
-    "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
-    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=1e-3),
-    "adafactor": lambda parameters: torch.optim.Adafactor(parameters, lr=1e-3),
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": functools.partial(torch.optim.SGD, lr=1e-3),
+    "momentum": functools.partial(torch.optim.SGD, lr=1e-3, momentum=0.9),
+    "adam": functools.partial(torch.optim.Adam, lr=1e-3),
+    "adamw": functools.partial(torch.optim.AdamW, lr=1e-3),
+    "adafactor": functools.partial(torch.optim.Adafactor, lr=1e-3),
 }
 SCALAR = torch.ops.aten._local_scalar_dense.default
 ADD, ADD_INTO = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
@@ -158,7 +158,7 @@ class _Counts(TorchDispatchMode):
 def _counts(tensor: torch.Tensor) -> tuple[int, int, int]:
     """Count who refers to a tensor, to its storage, and to its Python object."""
     storage = tensor.untyped_storage()
-    return tensor._use_count(), torch._C._storage_Use_Count(storage._cdata), sys.getrefcount(tensor)
+    return int(tensor._use_count()), int(torch._C._storage_Use_Count(storage._cdata)), sys.getrefcount(tensor)
 
 
 @functools.cache
@@ -179,7 +179,7 @@ def fits(left: torch.Tensor, right: Any) -> bool:
         if length > 1 and stride != expected:
             return False
         expected *= length
-    return torch.broadcast_shapes(left.shape, right.shape) == left.shape
+    return bool(torch.broadcast_shapes(left.shape, right.shape) == left.shape)
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def train(
     zero_grad: str = "none",
     accumulate: int = 1,
     keep_outputs: bool = False,
-) -> Iterator[None]:
+) -> Generator[None, None, None]:
     """Run the reference loop, one step at a time: a plain loop's names live through the optimizer's step."""
     device = next(model.parameters()).device.type
     output = value = None
@@ -313,14 +313,18 @@ def measure(
     *,
     blocks: Iterable[nn.Module] = (),
     keep_outputs: bool = False,
+    foreach: bool | None = None,
     alone: bool = True,
 ) -> Measured:
-    """Run two training steps and report the second. The model keeps its mode; `inputs` and `targets` are counted."""
+    """Run two training steps and report the second. The model keeps its mode; `inputs` and `targets` are counted.
+
+    `foreach` is the optimizer's: by default it loops over the parameters on a CPU, and takes them at once on a GPU.
+    """
     with fake_mode(model), converted(model, torch.bfloat16 if precision == "bfloat16" else None):
         if precision == "bfloat16":
             inputs = [x.to(torch.bfloat16) if x.is_floating_point() else x for x in inputs]
         model.zero_grad()
-        chosen = OPTIMIZERS[optimizer](model.parameters()) if optimizer != "none" else None
+        chosen = OPTIMIZERS[optimizer](model.parameters(), foreach=foreach) if optimizer != "none" else None
         tracker = Tracker(alone=alone)
         tracker.name_all(model.parameters(), "weights")
         tracker.name_all(model.buffers(), "buffers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -318,12 +319,34 @@ CASES: dict[str, Case] = {
 }
 
 
+ATEN = torch.ops.aten
+KERNELS: dict[str, Case] = {  # what a GPU runs, by the shapes its operations declare: read, not run
+    "cuda: flash attention (half precision)": (
+        lambda: lambda q, k, v: ATEN._scaled_dot_product_flash_attention(q, k, v, 0.0, True)[0],
+        HEADS,
+    ),
+    "cuda: efficient attention (float32 too)": (
+        lambda: lambda q, k, v: ATEN._scaled_dot_product_efficient_attention(q, k, v, None, True, 0.0, True)[0],
+        HEADS,
+    ),
+    "cuda: cudnn attention (half precision)": (
+        lambda: lambda q, k, v: ATEN._scaled_dot_product_cudnn_attention(q, k, v, None, True, 0.0, True)[0],
+        HEADS,
+    ),
+    "cuda: dropout": (lambda: lambda x: ATEN.native_dropout(x, 0.5, True)[0], (SEQUENCE,)),
+    "cuda: batch_norm by cudnn": (
+        lambda: lambda x, w, b, m, v: ATEN.cudnn_batch_norm(x, w, b, m, v, True, 0.1, 1e-5)[0],
+        (PICTURE, _float(16), _float(16), lambda: torch.zeros(16), lambda: torch.ones(16)),
+    ),
+}
+
+
 def section(name: str, precision: str = "float32", device: str = "cpu", *, fake: bool = True, run: bool = True) -> str:
     """Describe one case: what is saved, what stands after the forward pass, the events, and the allocator's rises.
 
     `precision` is float32, autocast, or low: autocast on inputs in bfloat16 already, as a matrix product leaves them.
     """
-    make, inputs = CASES[name]
+    make, inputs = {**CASES, **KERNELS}[name]
     autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=precision != "float32")
 
     def given_as(x: Tensor) -> Tensor:
@@ -337,7 +360,7 @@ def section(name: str, precision: str = "float32", device: str = "cpu", *, fake:
     module, given = built(fake)
     names = [(f"input.{n}", x) for n, x in enumerate(given)] + held(module)
     text.append("sizes: " + ", ".join(f"{n} {tuple(x.shape)} {x.untyped_storage().nbytes():,} B" for n, x in names))
-    mode = given[0].fake_mode if fake else nullcontext()  # type: ignore[attr-defined]
+    mode = given[0].fake_mode if fake else nullcontext()
     with mode, autocast:
         text.append("saved: " + "; ".join(map(str, saved(module, *given))))
     with mode, autocast:
@@ -381,7 +404,12 @@ class ViewFirst(nn.Module):
         return (h.view(-1).sin().view_as(h) + h.tanh()).exp()
 
 
-FAN_IN = {"two uses": TwoUses, "residual: h + tanh(h)": Residual, "three uses": Thrice, "one use a view": ViewFirst}
+FAN_IN: dict[str, Callable[[], Any]] = {
+    "two uses": TwoUses,
+    "residual: h + tanh(h)": Residual,
+    "three uses": Thrice,
+    "one use a view": ViewFirst,
+}
 
 
 def training_events(module: nn.Module, x: Tensor, optimizer: str = "none", *, steps: int = 2) -> dict[str, list[Event]]:
@@ -414,7 +442,7 @@ def engine() -> list[str]:
         for alone in (True, False):
             with FakeTensorMode():
                 x = SEQUENCE()
-            with x.fake_mode:  # type: ignore[attr-defined]
+            with x.fake_mode:
                 tracker = Tracker(alone=alone)
                 tracker.name(x, "x")
                 with tracker:
@@ -441,12 +469,13 @@ def engine() -> list[str]:
     events = training_events(chain, x)
     text += ["forward:", *lines(events["forward"]), "backward:", *lines(events["backward"])]
     text.append("== the optimizers' second step: one linear of 300 x 200 (240,000 B) and its bias (1,200 B)")
-    for name in OPTIMIZERS:
+    for name, foreach in itertools.product(OPTIMIZERS, (None, True)):
         with FakeTensorMode():
             module, x = nn.Linear(200, 300), torch.randn(2, 200)
-        found = measure(module, [x], None, lambda y, _: y.square().mean(), name)
+        found = measure(module, [x], None, lambda y, _: y.square().mean(), name, foreach=foreach)
         step = [event for event in found.events if event.phase == "step"]
-        text += [f"{name}: state {found.state:,} B, rise {rise(step):,} B", *lines(step)]
+        title = f"{name}{', foreach (the default on cuda)' if foreach else ''}"
+        text += [f"{title}: state {found.state:,} B, rise {rise(step):,} B", *lines(step)]
     return text
 
 
@@ -458,6 +487,9 @@ def main() -> None:
     for precision in ("float32", "autocast", "low"):
         for name in chosen:
             print(section(name, precision), end="\n\n", flush=True)
+    for name, precision in itertools.product(KERNELS, ("float32", "low")):
+        if len(sys.argv) == 1 and not ("half" in name and precision == "float32"):
+            print(section(name, precision, run=False), end="\n\n", flush=True)
     for onednn in (True, False):
         for name in chosen:
             if name.startswith(("nn.RNN", "nn.GRU", "nn.LSTM")):
