@@ -13,7 +13,7 @@ from gradcost.memory_of.operations import OPERATIONS
 
 torchgen = pytest.importorskip("torchgen")
 
-OWN = {"gru", "rnn"}  # a module's steps, which PyTorch has no single operation for
+OWN = {"gru", "lstm", "rnn"}  # a module's steps, which PyTorch has no single operation for
 SIZES_ALONE = (
     r"\.\s*(?:sym_)?(?:sizes|size|options|scalar_type|dim|layout|strides|numel|device|suggest_memory_format)\("
 )

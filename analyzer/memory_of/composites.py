@@ -129,7 +129,7 @@ def _recurrent(graph: Graph, index: int) -> Unit | None:
         w, u, b = parameters[of_input.key("W"),], parameters[of_state.key("W"),], parameters.get((of_input.key("b"),))
         eager.moment()
         state = eager.new((batch, units), x.dtype)
-        if kind == "lstm":
+        if kind == "lstm" and (eager.device == "cuda" or (eager.onednn and x.dtype != "float64")):
             flat = eager.reshape(x, (prod(x.shape),))  # a copy, unless the layer below left it in this order
             x = eager.reshape(flat, x.shape)
             cell = eager.new((batch, units), x.dtype)

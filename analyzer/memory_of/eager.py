@@ -49,9 +49,10 @@ class Eager:
         moments: label and phase of each moment.
     """
 
-    def __init__(self, *, device: str, autocast: bool, recording: bool, inplace: bool) -> None:
+    def __init__(self, *, device: str, autocast: bool, recording: bool, inplace: bool, onednn: bool) -> None:
         """Start with nothing allocated; ``recording`` is what ``torch.no_grad`` switches off."""
-        self.device, self.autocast, self.recording, self.inplace = device, autocast, recording, inplace
+        self.device, self.autocast, self.recording = device, autocast, recording
+        self.inplace, self.onednn = inplace, onednn
         self.tape: list[Call] = []
         self.moments: list[tuple[str, str]] = [("", "start")]
         self.label, self.phase = "", "forward"

@@ -32,7 +32,7 @@ def linear(eager: Eager, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
         made = eager.call("mm", (rows, units), self=flat, mat2=turned)
     elif flat.storage is not x.storage:  # rows that had to be copied: matmul, then the bias
         made = eager.call("mm", (rows, units), self=flat, mat2=turned)
-        made = eager.call("add.Tensor", made.shape, self=made, other=bias)
+        made = eager.call("add.Tensor", made.shape, over=made, self=made, other=bias)
     else:
         made = eager.call("addmm", (rows, units), self=bias, mat1=flat, mat2=turned)
     return eager.reshape(made, (*x.shape[:-1], units)) if len(x.shape) > 2 else made

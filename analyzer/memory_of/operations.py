@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from gradcost.memory_of.tensors import Tensor
-from gradcost.units import Shape
+from gradcost.units import ITEM_BYTES, Shape
 
 
 class Cast(Enum):
@@ -91,8 +91,36 @@ _channels = _per(lambda o: o["weight"].shape)
 _scores = _per(lambda o: o["query"].shape[:-1], "float32")
 
 
+PAGE = 4096
 _RECURRENT = ("input", "weight0", "weight1", "weight2")
 _state = _per(lambda o: o["hx_"].shape)
+
+
+def _workspace(operands: Mapping[str, Tensor]) -> tuple[Shape, str]:
+    """Return what oneDNN's LSTM keeps for its derivative, a region for each kind of array, in whole pages.
+
+    Gates; states of the layer below and of the step before, for this layer and its input; what goes into the next step;
+    cells in float32; and room for the cotangents of all states in float32 (oneDNN, ``rnn_utils.cpp``). Rows are padded
+    to 64 bytes, and by 64 more where they would be a multiple of 256 elements.
+    """
+    (steps, batch, inputs), units = operands["input"].shape, operands["result"].shape[-1]
+    size = ITEM_BYTES[operands["input"].dtype]
+
+    def padded(row: int, item: int) -> int:
+        whole = -(-row * item // 64) * 64 // item
+        return whole + 64 // item if whole % 256 == 0 else whole
+
+    widest, later = max(inputs, units), 2 * (steps + 1)
+    regions = (
+        (steps, padded(4 * units, size), size),
+        (later, padded(widest, size), size),
+        (later, units, size),
+        (steps, padded(units, size), size),
+        (later, units, 4),
+        (later, padded(widest, 4), 4),
+        (later, padded(widest, 4), 4),
+    )
+    return (sum(-(-rows * batch * row * item // PAGE) * PAGE for rows, row, item in regions),), "bool"
 
 
 def _steps(count: int) -> Extra:
@@ -207,7 +235,7 @@ OPERATIONS: Mapping[str, Operation] = {
         dict.fromkeys(_RECURRENT, "input weight0 weight1 weight2 weight3 hx_ cx_ result0 result1 result2 result3"),
         joint=True,
         cast=LOW,
-        extra={"result1": _state, "result2": _state},
+        extra={"result1": _state, "result2": _state, "result3": _workspace},
     ),
     "_cudnn_rnn": Operation(
         dict.fromkeys(_RECURRENT, "input weight0 weight1 weight2 hx_ cx_ result0 result3"),
@@ -217,6 +245,7 @@ OPERATIONS: Mapping[str, Operation] = {
         read="aten/src/ATen/native/cudnn/RNN.cpp; that its reserve holds gates and cells of each step is assumed",
     ),
     # steps of a module that has no kernel of its own: what each keeps
+    "lstm": Operation({"gates": "kept weight", "weight": "kept"}, joint=True, extra={"kept": _steps(6)}),
     "gru": Operation({"gates": "kept weight", "weight": "kept"}, joint=True, extra={"kept": _steps(6)}),
     "rnn": Operation({"gates": "kept weight", "weight": "kept"}, joint=True, extra={"kept": _steps(1)}),
     # losses

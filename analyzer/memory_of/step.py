@@ -97,7 +97,13 @@ class _Step:
         self.graph, self.training = graph, training
         autocast = training.precision == "autocast"
         self.dtype = "float32" if autocast else training.precision or graph.dtype
-        self.eager = Eager(device=training.device, autocast=autocast, recording=recording, inplace=training.inplace)
+        self.eager = Eager(
+            device=training.device,
+            autocast=autocast,
+            recording=recording,
+            inplace=training.inplace,
+            onednn=training.onednn,
+        )
         self.units = units(graph, training)
         self.parameters: dict[Key, Tensor] = {}
         self.values: dict[int, Tensor] = {}
@@ -133,6 +139,7 @@ class _Step:
         self.eager.new((held,), "bool", held=True)
         with self.eager.autocasting():
             self._called(self.units)
+            self._name_across_blocks()
         return self._held(data=data, cache=held)
 
     @property
@@ -162,7 +169,8 @@ class _Step:
         """Hold the optimizer's state, and the copy of the parameters that it works on; return their bytes."""
         optimizer = OPTIMIZERS[self.training.optimizer]
         own = ITEM_BYTES[MASTER if self.training.master else self.dtype]
-        state = sum(map(optimizer.state, shapes)) * own + COUNTER * len(shapes) * optimizer.counts
+        counters = COUNTER * len(shapes) * (optimizer.counts and self.training.device == "cpu")  # on cuda, not there
+        state = sum(map(optimizer.state, shapes)) * own + counters
         master = sum(map(prod, shapes)) * ITEM_BYTES[MASTER] * self.training.master
         self.eager.new((state + master,), "bool", held=True)
         return state, master
@@ -188,6 +196,7 @@ class _Step:
         if self.training.cross_entropy != "whole":
             return [self._chunked(target)]
         self._checkpointed(self.units)
+        self._name_across_blocks()
         output = self.values[self.graph.output.index]
         if kept is not None:
             self.eager.touch(kept)
@@ -225,6 +234,15 @@ class _Step:
             self._run(block, values)
         finally:
             self.eager.touch(*inputs, *(values[index] for index in named if index in values))
+
+    def _name_across_blocks(self) -> None:
+        """What several blocks read, such as a skip of a U-Net, has a name until the whole forward pass returns."""
+        scope = self._scope("blocks")
+        read: dict[int, set[str | None]] = {}
+        for unit in self.units:
+            for source in unit.sources:
+                read.setdefault(source, set()).add(scope(unit.last.label))
+        self.eager.touch(*(self.values[source] for source, blocks in read.items() if len(blocks) > 1))
 
     def _scope(self, checkpoints: str) -> Scope:
         return scope_of((layer.name for layer in self.graph.layers), checkpoints)

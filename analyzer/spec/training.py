@@ -74,6 +74,7 @@ SETTINGS: Mapping[str, Setting] = {
         "Logits and their loss for all positions at once, or in N parts that are run again on the way back.",
     ),
     "keep_outputs": Setting(Bool(False), "Whether a step's output and loss are held while the next one's are made."),
+    "onednn": Setting(Bool(True), "On a cpu, whether an lstm runs as one kernel of oneDNN, or step by step."),
     "device": Setting(
         Choice("cuda", ("cuda", "cpu")),
         "Which settles the kernels, autocast's lists, and whether optimizers work on all.",
@@ -96,6 +97,7 @@ class Training:
     inplace: bool = True
     cross_entropy: str = "whole"
     keep_outputs: bool = False
+    onednn: bool = True
     device: str = "cuda"
 
     def __post_init__(self) -> None:
