@@ -97,10 +97,10 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS, tokens
             if image != shape:
                 source = add({"type": "reshape", "shape": list(image)}, [source], image)
             kernel, stride = [min(2, size) for size in image[1:]], draw(st.integers(1, 2))
-            same = draw(st.booleans())
-            pool = {"type": kind, "kernel": kernel, "stride": stride, "padding": "same" if same else "valid"}
+            padded = draw(st.booleans())
+            pool = {"type": kind, "kernel": kernel, "stride": stride, "padding": "same" if padded else "valid"}
             sides = (
-                -(-size // stride) if same else (size - side) // stride + 1
+                -(-size // stride) if padded else (size - side) // stride + 1
                 for size, side in zip(image[1:], kernel, strict=True)
             )
             add(pool, [source], (image[0], *sides))

@@ -381,3 +381,17 @@ def test_a_damaged_file_is_one_error(
     path.write_bytes(damaged)
     with suppress(gradcost.UsageError, gradcost.SpecError):  # and nothing else
         gradcost.load(gradcost.from_onnx(path).spec)
+
+
+def test_a_file_of_half_the_size_whose_loss_reads_classes(tmp_path: Path) -> None:
+    from onnx.helper import make_node
+
+    nodes = [make_node("Gemm", ["x", "k", "l"], ["y"], transB=1)]
+    weights = {"k": ones(5, 4).astype(np.float16), "l": ones(5).astype(np.float16)}
+    file = model(nodes, weights, ["batch", 4], tmp_path / "m.onnx", kind=onnx.TensorProto.FLOAT16)
+    imported = gradcost.from_onnx(file, batch=3, loss="softmax_ce")
+    assert imported.spec["dtype"] == "float16"
+    network, dense = imported.network(), gradcost.load({**imported.spec, "targets": "dense"})
+    assert (network.loss.target_shape(3), network.loss.target_dtype(network.dtype)) == ((3,), "int64")
+    assert (dense.loss.target_shape(3), dense.loss.target_dtype(dense.dtype)) == ((3, 5), "float16")
+    assert not gradcost.analyze(network, measure=True).mismatches

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,8 +238,9 @@ def test_blocks_of_one_layer_fold_into_the_blocks_around_them() -> None:
 def test_tensors_name_a_dtype_that_is_not_the_networks(tmp_path: Path) -> None:
     file = tmp_path / "net.yaml"
     file.write_text("input: {shape: [1, 4, 4]}\nlayers: [{type: positional}, {type: max_pool, kernel: 2}]\n")
-    shown = run("analyze", str(file), "--strategy", "reverse", "--tensors", "--no-measure")
-    (line,) = {line.strip() for line in shown.splitlines() if "index[2]" in line}
-    assert re.search(r"index\[2\] +1x1x2x2 int64 +4 +32 B$", line)
+    shown = run("analyze", str(file), "--strategy", "reverse", "--tensors", "--no-measure").stdout
+    lines = [line for line in shown.splitlines() if "index[2]" in line]
+    assert len(lines) == 2, "of the primal, and of reverse"
+    assert all(re.search(r"index\[2\] +1x1x2x2 int64 +4 +32 B$", line) for line in lines)
     assert not re.search("int64|float64", "".join(line for line in shown.splitlines() if "a[" in line))
     assert '"index[2]","1x1x2x2 int64",32,"primal"' in gradcost.to_html(gradcost.study(file, measure=False))

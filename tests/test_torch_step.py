@@ -1,4 +1,4 @@
-"""Our peak of a PyTorch training step against PyTorch's storages: network by batch by optimizer by precision by checkpoints.
+"""Our peak of a PyTorch training step against PyTorch's storages, cell by cell.
 
 Within 2 % of the whole, within 5 % of what remains after weights, gradients and optimizer state, and in the same phase.
 """

@@ -56,13 +56,11 @@ class MaxPool(_Pool):
         """Fill out, and the index: a later element takes a window over where it is larger than all before."""
         plane = np.arange(self.sizes["A"], dtype=INDEX, like=at.index).reshape(1, 1, *self.inputs[0][1:])
         places = self.windows.parts(self.windows.pad(plane))
+        parts = self.windows.parts(self.windows.pad(at.x, -np.inf))
         larger = np.empty_like(out, dtype=MASK)
-        for number, part in enumerate(self.windows.parts(self.windows.pad(at.x, -np.inf))):
-            place = next(places)
-            if number == 0:
-                np.copyto(out, part)
-                np.copyto(at.index, place)
-                continue
+        np.copyto(out, next(parts))
+        np.copyto(at.index, next(places))
+        for part, place in zip(parts, places, strict=True):
             np.greater(part, out, out=larger)
             np.copyto(out, part, where=larger)
             np.copyto(at.index, place, where=larger)
