@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
-from gradcost.formula import Dims
+from gradcost.formula import Dims, substituted
 from gradcost.graph.draws import Draws
 from gradcost.graph.owed import refuse_incomplete
-from gradcost.graph.rule import priced_as, rule
+from gradcost.graph.rule import Rule, derived, priced_as, rule, rule_in, rule_of
 from gradcost.numerics import Array, np
 from gradcost.units import Shape
 
@@ -204,16 +204,29 @@ class Linear(Layer, abstract=True):
         raise NotImplementedError
 
 
+def _fused(layer: type) -> Rule:
+    """Return what a layer's fused pull reads and costs: its derivative, a run of elements at a time, and its pull."""
+    slope, pull, run = rule_in(layer, "derivative"), rule_in(layer, "vjp"), "min(B*N, run)"
+    workspace = f"i*{run} + {substituted(slope.cost.workspace, {'B': '1', 'N': run})}"
+    says = None if slope.says is None else f"({slope.says}) * {{g}}"
+    return Rule(slope.reads, slope.cost.then(pull.cost, workspace), says)
+
+
 class Elementwise(Layer, abstract=True):
     """A layer whose Jacobian is diagonal: y = f(x), dy = d * dx with ``d = f'(x)`` the same shape as x.
 
-    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``.
+    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``. Where a pull alone reads d, and that is made of x
+    or y alone, ``vjp_fused`` makes it a run of elements at a time.
 
     Attributes:
         slope: the constant that is the derivative itself, where there is one.
+        uniform: whether f is the same for all elements, so that its derivative holds for any run of them.
+        run: how many elements that is: few enough for the processor's cache. In closed forms, a quiet symbol.
     """
 
     slope: ClassVar[str | None] = None
+    uniform: ClassVar[bool] = True
+    run: ClassVar[int] = 2**15
     in_place: ClassVar[bool] = True
 
     @classmethod
@@ -221,9 +234,18 @@ class Elementwise(Layer, abstract=True):
         """Return the primal and its derivative; the pushes and pulls are those of every such layer."""
         return ("primal", "derivative") if cls.slope is None else ("primal",)
 
+    @classmethod
+    def fuses(cls) -> bool:
+        """Whether its pull can make the derivative as it goes."""
+        return cls.slope is None and cls.uniform and {"x", "y"}.issuperset(rule_in(cls, "derivative").reads)
+
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
         super().__init__((shape,), shape)
+
+    def dims(self, batch: int | None, item_bytes: int, out: str, sources: tuple[str, ...]) -> Dims:
+        """Return the symbols' values and names."""
+        return super().dims(batch, item_bytes, out, sources).extended({"run": self.run}, {})
 
     @rule("d", says="{d} * {g}", products="B*N*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
@@ -239,6 +261,23 @@ class Elementwise(Layer, abstract=True):
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull cotangents: out = d * g; ``out`` may be ``g``."""
         np.multiply(g, at.d, out=out)
+
+    @derived(_fused)
+    def vjp_fused(self, at: At, g: Array, out: Array) -> None:
+        """Pull cotangents: out = f'(x) * g, with f'(x) a run of elements at a time; ``out`` may be ``g``."""
+        flat = {name: at[name].reshape(-1) for name in rule_of(self, "derivative").reads}
+        given, pulled = g.reshape(g.shape[0], -1), out.reshape(out.shape[0], -1)
+        elements = pulled.shape[1]
+        slope = np.empty_like(g, shape=(min(self.run, elements),))
+        for start in range(0, elements, self.run):
+            part = slice(start, min(start + self.run, elements))
+            d = slope[: part.stop - start]
+            self.derivative(At({name: values[part] for name, values in flat.items()}), d)
+            np.multiply(given[:, part], d, out=pulled[:, part])
+
+    def derivative(self, at: At, out: Array) -> None:
+        """Fill out = f'(x)."""
+        raise NotImplementedError
 
 
 class View(Layer, abstract=True):

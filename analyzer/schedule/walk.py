@@ -112,10 +112,12 @@ def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer
         pulled = _pulled(emitter, source, cotangent)
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Elementwise):
-        emitter.derivative(node)
         pulled = emitter.pulled(cotangent_symbol(source), emitter.shaped(node), cotangent.shape[0])
         over = (cotangent,) if cotangent.shape == pulled.shape else ()
-        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=over, sizes=_k(cotangent))
+        rule = "vjp_fused" if over and emitter.fuses(node) else "vjp"
+        if rule == "vjp":
+            emitter.derivative(node)
+        emitter.call(node, "cotangent", rule, (cotangent,), makes=pulled, over=over, sizes=_k(cotangent))
     else:
         place = index if isinstance(node.op, Join) else None
         rule = node.op.vjp_rule(index) if isinstance(node.op, Join) else "vjp"
