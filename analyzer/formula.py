@@ -140,7 +140,7 @@ class Term:
 
 def substituted(formula: str, symbols: Mapping[str, str]) -> str:
     """Return a formula with other formulas in place of symbols."""
-    return re.sub(r"\b[A-Za-z]\w*", lambda match: f"({symbols[match[0]]})" if match[0] in symbols else match[0], formula)
+    return re.sub(r"[A-Za-z]\w*", lambda name: f"({symbols[name[0]]})" if name[0] in symbols else name[0], formula)
 
 
 def _sum(*texts: str) -> str:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gradcost.formula import Dims, substituted
 from gradcost.graph.draws import Draws
-from gradcost.graph.owed import refuse_incomplete
+from gradcost.graph.owed import has_rule, refuse_incomplete
 from gradcost.graph.rule import Rule, derived, priced_as, rule, rule_in, rule_of
-from gradcost.numerics import Array, np
+from gradcost.numerics import Array, np, runs
 from gradcost.units import Shape
 
 
@@ -75,6 +75,9 @@ class Layer:
         symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a
             symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
+        pulls_in_place: whether its pull may write over a cotangent that dies there.
+        run: how many elements a rule works on at a time, where it needs room for what it makes of them: few enough for
+            the processor's cache.
         couples: whether a sample's output depends on other samples of the batch.
         makes_batch: whether its output has a batch axis even where none of its inputs has one.
         partial: whether the output depends on a part of the input alone; then ``vjp`` fills zeros around that part, and
@@ -88,6 +91,8 @@ class Layer:
     partial: ClassVar[bool] = False
     unit_axis: ClassVar[int] = -1
     in_place: ClassVar[bool] = False
+    pulls_in_place: ClassVar[bool] = False
+    run: ClassVar[int] = 2**15
 
     abstract: ClassVar[bool] = True
     parameter_names: ClassVar[tuple[str, ...]] = ()
@@ -149,7 +154,7 @@ class Layer:
         """Return the symbols' values and names for one place in a network.
 
         B is quiet, and 1, where the value has no batch axis (None); K, the cotangents pulled at once, is 1 and quiet
-        until there are more.
+        until there are more; i, the bytes of an element, and run are always quiet.
         """
         sizes = self.sizes
         subscripts = {"out": out, "in": sources[0] if sources else ""}
@@ -158,7 +163,7 @@ class Layer:
             names["N"] = f"n{out}"
         if sizes.get("S", 1) > 1:
             names["S"] = f"S{out}"
-        quiet = {"B": batch or 1, "K": 1, "i": item_bytes}
+        quiet = {"B": batch or 1, "K": 1, "i": item_bytes, "run": self.run}
         return Dims({**sizes, **quiet}, names if batch is None else {**names, "B": "B"})
 
     def kept(self, batch: int) -> dict[str, Shape]:
@@ -215,19 +220,18 @@ def _fused(layer: type) -> Rule:
 class Elementwise(Layer, abstract=True):
     """A layer whose Jacobian is diagonal: y = f(x), dy = d * dx with ``d = f'(x)`` the same shape as x.
 
-    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``. Where a pull alone reads d, and that is made of x
-    or y alone, ``vjp_fused`` makes it a run of elements at a time.
+    A subclass defines ``primal(at, out)`` and ``derivative(at, out)``. Where one pull alone reads d, and d is made of x
+    or y alone, ``vjp_fused`` makes it a run of elements at a time; a subclass may have another.
 
     Attributes:
         slope: the constant that is the derivative itself, where there is one.
         uniform: whether f is the same for all elements, so that its derivative holds for any run of them.
-        run: how many elements that is: few enough for the processor's cache. In closed forms, a quiet symbol.
     """
 
     slope: ClassVar[str | None] = None
     uniform: ClassVar[bool] = True
-    run: ClassVar[int] = 2**15
     in_place: ClassVar[bool] = True
+    pulls_in_place: ClassVar[bool] = True
 
     @classmethod
     def owes(cls) -> tuple[str, ...]:
@@ -236,16 +240,14 @@ class Elementwise(Layer, abstract=True):
 
     @classmethod
     def fuses(cls) -> bool:
-        """Whether its pull can make the derivative as it goes."""
+        """Whether its pull can make the derivative as it goes: by a rule of its own, or a run at a time."""
+        if has_rule(cls, "vjp_fused"):
+            return True
         return cls.slope is None and cls.uniform and {"x", "y"}.issuperset(rule_in(cls, "derivative").reads)
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
         super().__init__((shape,), shape)
-
-    def dims(self, batch: int | None, item_bytes: int, out: str, sources: tuple[str, ...]) -> Dims:
-        """Return the symbols' values and names."""
-        return super().dims(batch, item_bytes, out, sources).extended({"run": self.run}, {})
 
     @rule("d", says="{d} * {g}", products="B*N*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
@@ -267,11 +269,9 @@ class Elementwise(Layer, abstract=True):
         """Pull cotangents: out = f'(x) * g, with f'(x) a run of elements at a time; ``out`` may be ``g``."""
         flat = {name: at[name].reshape(-1) for name in rule_of(self, "derivative").reads}
         given, pulled = g.reshape(g.shape[0], -1), out.reshape(out.shape[0], -1)
-        elements = pulled.shape[1]
-        slope = np.empty_like(g, shape=(min(self.run, elements),))
-        for start in range(0, elements, self.run):
-            part = slice(start, min(start + self.run, elements))
-            d = slope[: part.stop - start]
+        slope = np.empty_like(g, shape=(min(self.run, pulled.shape[1]),))
+        for part in runs(pulled.shape[1], self.run):
+            d = slope[: part.stop - part.start]
             self.derivative(At({name: values[part] for name, values in flat.items()}), d)
             np.multiply(given[:, part], d, out=pulled[:, part])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from gradcost.layers.windows import Axis, Windows
-from gradcost.numerics import Array, np
+from gradcost.numerics import Array, np, runs
 
 
 class Block(NamedTuple):
@@ -58,11 +58,9 @@ class Columns:
 
     def blocks(self, batch: int) -> Iterator[Block]:
         """Yield the blocks of a batch in turn."""
-        height = self.windows.shape[0]
-        for sample in range(0, batch, self.samples):
-            for row in range(0, height, self.rows):
-                samples = slice(sample, min(sample + self.samples, batch))
-                yield Block(samples, slice(row, min(row + self.rows, height)))
+        for samples in runs(batch, self.samples):
+            for rows in runs(self.windows.shape[0], self.rows):
+                yield Block(samples, rows)
 
     def of(self, x: Array, block: Block) -> Array:
         """Return a block's columns of x: (C, kernel elements, b, rows, width, ...); a view where a window is one."""
