@@ -126,7 +126,7 @@ class Columns:
         them up, and for more than one sample they are copied for that; the blocks' products are added to the first.
         """
         (first, *others) = self.blocks(x.shape[0])
-        part = np.empty_like(out) if others else None
+        part = np.empty_like(out) if others else out
         self._outer(y, x, first, out)
         for block in others:
             self._outer(y, x, block, part)

@@ -29,7 +29,7 @@ class Norm(PerUnit, abstract=True):
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/dgamma = sum over samples and positions of g xhat, some samples at a time."""
         (first, *others) = runs(g.shape[1], max(1, self.run // prod(self.output)))
-        part = np.empty_like(out) if others else None
+        part = np.empty_like(out) if others else out
         self.gamma_of(at, g, first, out)
         for samples in others:
             self.gamma_of(at, g, samples, part)

@@ -16,7 +16,7 @@ from timing import best_seconds, say
 import gradcost
 from gradcost.graph import At
 from gradcost.layers.conv import Conv2d
-from gradcost.numerics import np
+from gradcost.numerics import Array, np
 
 LIMIT = 1.25
 CASES = [  # input, filters, kernel, stride, batch: of resnet18, vgg16, mobilenet_v2
@@ -52,7 +52,7 @@ def rivals(
     assert isinstance(layer, Conv2d)
     rng = np.random.default_rng(0)
 
-    def drawn(*shape: int) -> np.ndarray:  # type: ignore[type-arg]
+    def drawn(*shape: int) -> Array:
         return rng.standard_normal(shape, np.float32)
 
     x, W, g = drawn(batch, *shape), drawn(*layer.parameters["W"]), drawn(1, batch, *layer.output)
