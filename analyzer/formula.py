@@ -8,6 +8,7 @@ All values are Python integers: exact at any size.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,7 +99,8 @@ class Cost:
         workspace: str = "0",
     ) -> None:
         """Keep the texts; they are compiled on first use."""
-        multiplies = " + ".join(text for text in (macs, products) if text != "0") or "0"
+        multiplies = _sum(macs, products)
+        self.products = products
         self.texts = dict(zip(CATEGORIES, (multiplies, macs, additions, divisions, special, comparisons), strict=True))
         self.workspace = workspace
 
@@ -116,6 +118,11 @@ class Cost:
         values: tuple[int, ...] = eval(self._code, _GLOBALS, dims.values)  # our own constant text, never the user's
         return values
 
+    def then(self, other: Cost, workspace: str) -> Cost:
+        """Return the closed forms of this operation and another behind it, which together hold that workspace."""
+        both = {name: _sum(text, other.texts[name]) for name, text in self.texts.items() if name != "multiplies"}
+        return Cost(**both, products=_sum(self.products, other.products), workspace=workspace)
+
     def explain(self, category: str, dims: Dims) -> tuple[str, str]:
         """Return one category's closed form in the network's symbols and with its numbers; empty if it is zero."""
         symbolic, numeric, _ = _render(self._trees[category], dims)
@@ -129,6 +136,15 @@ class Term:
     cost: Cost
     dims: Dims
     times: int = 1
+
+
+def substituted(formula: str, symbols: Mapping[str, str]) -> str:
+    """Return a formula with other formulas in place of symbols."""
+    return re.sub(r"[A-Za-z]\w*", lambda name: f"({symbols[name[0]]})" if name[0] in symbols else name[0], formula)
+
+
+def _sum(*texts: str) -> str:
+    return " + ".join(text for text in texts if text != "0") or "0"
 
 
 def explain(terms: Iterable[Term], category: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,4 +25,11 @@ else:
 
     np = _Numpy()
 
-__all__ = ["Array", "np"]
+
+def runs(total: int, size: int) -> Iterator[slice]:
+    """Yield the slices that cut an axis of ``total`` entries into runs of ``size``, the last of what is left."""
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
+
+
+__all__ = ["Array", "np", "runs"]

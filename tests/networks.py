@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
+from gradcost.graph import Layer
 from gradcost.layers.activations import ACTIVATIONS
+from gradcost.layers.columns import Columns
 from gradcost.strategies import Options
 from gradcost.units import DTYPES
 
@@ -141,6 +145,15 @@ def networks(draw: st.DrawFn, activations: tuple[str, ...] = ACTIVATIONS, tokens
         "loss": loss,
         **({"targets": targets} if targets else {}),
     }
+
+
+@contextmanager
+def pieces(elements: int) -> Iterator[None]:
+    """Let rules work on a few elements at a time: networks that are built here are cut in pieces, as large ones are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Columns, "limit", elements)
+        patch.setattr(Layer, "run", elements)
+        yield
 
 
 def variants(strategy: str, chunks: Sequence[int]) -> list[Options]:

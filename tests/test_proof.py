@@ -17,7 +17,7 @@ from gradcost.report.figures import Operations
 from gradcost.schedule.predict import predict
 from gradcost.spec.located import parse_yaml
 from gradcost.strategies import STRATEGIES, Options
-from networks import dense_chains, networks, variants
+from networks import dense_chains, networks, pieces, variants
 
 
 def prove(network: gradcost.Network, chunk: int = 1) -> None:
@@ -33,9 +33,10 @@ def prove(network: gradcost.Network, chunk: int = 1) -> None:
             assert measurement.tracemalloc_peak_bytes >= measurement.peak_bytes
 
 
-@given(networks(), st.integers(1, 9))
-def test_random_networks(spec: dict[str, Any], chunk: int) -> None:
-    prove(gradcost.load(spec), chunk)
+@given(networks(), st.integers(1, 9), st.sampled_from((1, 3, 8, 2**15)))
+def test_random_networks(spec: dict[str, Any], chunk: int, run: int) -> None:
+    with pieces(run):
+        prove(gradcost.load(spec), chunk)
 
 
 @given(dense_chains())

@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
-from gradcost.formula import Dims
+from gradcost.formula import Dims, substituted
 from gradcost.graph.draws import Draws
-from gradcost.graph.owed import refuse_incomplete
-from gradcost.graph.rule import priced_as, rule
-from gradcost.numerics import Array, np
+from gradcost.graph.owed import has_rule, refuse_incomplete
+from gradcost.graph.rule import Rule, derived, priced_as, rule, rule_in, rule_of
+from gradcost.numerics import Array, np, runs
 from gradcost.units import INDEX, Shape
 
 
@@ -76,6 +76,9 @@ class Layer:
         symbol_names: the names of the symbols in ``sizes``, with ``{out}`` and ``{in}`` for the layers' numbers; a
             symbol that is missing here is quiet (see ``Dims``), but for S, the positions, where there are several.
         in_place: whether the primal may write over an input that dies there.
+        pulls_in_place: whether its pull may write over a cotangent that dies there.
+        run: how many elements a rule works on at a time, where it needs room for what it makes of them: few enough for
+            the processor's cache.
         couples: whether a sample's output depends on other samples of the batch.
         makes_batch: whether its output has a batch axis even where none of its inputs has one.
         partial: whether the output depends on a part of the input alone; then ``vjp`` fills zeros around that part, and
@@ -89,6 +92,8 @@ class Layer:
     partial: ClassVar[bool] = False
     unit_axis: ClassVar[int] = -1
     in_place: ClassVar[bool] = False
+    pulls_in_place: ClassVar[bool] = False
+    run: ClassVar[int] = 2**15
 
     abstract: ClassVar[bool] = True
     parameter_names: ClassVar[tuple[str, ...]] = ()
@@ -151,7 +156,7 @@ class Layer:
         """Return the symbols' values and names for one place in a network.
 
         B is quiet, and 1, where the value has no batch axis (None); K, the cotangents pulled at once, is 1 and quiet
-        until there are more.
+        until there are more; i, the bytes of an element, and run are always quiet.
         """
         sizes = self.sizes
         subscripts = {"out": out, "in": sources[0] if sources else ""}
@@ -160,7 +165,7 @@ class Layer:
             names["N"] = f"n{out}"
         if sizes.get("S", 1) > 1:
             names["S"] = f"S{out}"
-        quiet = {"B": batch or 1, "K": 1, "i": item_bytes}
+        quiet = {"B": batch or 1, "K": 1, "i": item_bytes, "run": self.run}
         return Dims({**sizes, **quiet}, names if batch is None else {**names, "B": "B"})
 
     def kept(self, batch: int) -> dict[str, Shape]:
@@ -206,19 +211,40 @@ class Linear(Layer, abstract=True):
         raise NotImplementedError
 
 
+def _fused(layer: type) -> Rule:
+    """Return what a layer's fused pull reads and costs: its derivative, a run of elements at a time, and its pull."""
+    slope, pull, run = rule_in(layer, "derivative"), rule_in(layer, "vjp"), "min(B*N, run)"
+    workspace = f"i*{run} + {substituted(slope.cost.workspace, {'B': '1', 'N': run})}"
+    says = None if slope.says is None else f"({slope.says}) * {{g}}"
+    return Rule(slope.reads, slope.cost.then(pull.cost, workspace), says)
+
+
 class Elementwise(Layer, abstract=True):
     """A layer whose Jacobian is diagonal: y = f(x), dy = d * dx with ``d = f'(x)`` the same shape as x.
 
     A subclass defines ``primal(at, out)`` and ``derivative(at, out)``. It may define pushes and pulls that do not read
-    ``d``, where they are leaner; ``d`` is filled then only for who asks for its numbers.
+    ``d``, where they are leaner; ``d`` is filled then only for who asks for its numbers. Where one pull alone reads d,
+    and d is made of x or y alone, ``vjp_fused`` makes it a run of elements at a time; a subclass may have another.
+
+    Attributes:
+        uniform: whether f is the same for all elements, so that its derivative holds for any run of them.
     """
 
+    uniform: ClassVar[bool] = True
     in_place: ClassVar[bool] = True
+    pulls_in_place: ClassVar[bool] = True
 
     @classmethod
     def owes(cls) -> tuple[str, ...]:
         """Return the primal and its derivative; the pushes and pulls are those of every such layer."""
         return ("primal", "derivative")
+
+    @classmethod
+    def fuses(cls) -> bool:
+        """Whether its pull can make the derivative as it goes: by a rule of its own, or a run at a time."""
+        if has_rule(cls, "vjp_fused"):
+            return True
+        return cls.uniform and {"x", "y"}.issuperset(rule_in(cls, "derivative").reads)
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
@@ -238,6 +264,21 @@ class Elementwise(Layer, abstract=True):
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull cotangents: out = d * g; ``out`` may be ``g``."""
         np.multiply(g, at.d, out=out)
+
+    @derived(_fused)
+    def vjp_fused(self, at: At, g: Array, out: Array) -> None:
+        """Pull cotangents: out = f'(x) * g, with f'(x) a run of elements at a time; ``out`` may be ``g``."""
+        flat = {name: at[name].reshape(-1) for name in rule_of(self, "derivative").reads}
+        given, pulled = g.reshape(g.shape[0], -1), out.reshape(out.shape[0], -1)
+        slope = np.empty_like(g, shape=(min(self.run, pulled.shape[1]),))
+        for part in runs(pulled.shape[1], self.run):
+            d = slope[: part.stop - part.start]
+            self.derivative(At({name: values[part] for name, values in flat.items()}), d)
+            np.multiply(given[:, part], d, out=pulled[:, part])
+
+    def derivative(self, at: At, out: Array) -> None:
+        """Fill out = f'(x)."""
+        raise NotImplementedError
 
 
 class View(Layer, abstract=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from gradcost.formula import Cost
@@ -48,10 +49,27 @@ def priced_as(other: str) -> Callable[[F], F]:
     return attach
 
 
+def derived(make: Callable[[type], Rule]) -> Callable[[F], F]:
+    """Attach to a method of a base class what each of its subclasses makes of its other rules."""
+
+    def attach(method: F) -> F:
+        method.__dict__["rule"] = cache(make)
+        return method
+
+    return attach
+
+
 def rule_of(owner: object, method: str) -> Rule:
     """Return the rule attached to a layer's or loss's method."""
-    found: Any = getattr(type(owner), method).rule
+    return rule_in(type(owner), method)
+
+
+def rule_in(cls: type, method: str) -> Rule:
+    """Return the rule attached to a method of a class."""
+    found: Any = getattr(cls, method).rule
     if isinstance(found, str):
-        return Rule((), rule_of(owner, found).cost)
+        return Rule((), rule_in(cls, found).cost)
+    if not isinstance(found, Rule):
+        found = found(cls)
     assert isinstance(found, Rule)
     return found

@@ -68,10 +68,10 @@ class LeakyRelu(Elementwise):
         leak = np.multiply(at.x, self.negative_slope)
         np.maximum(at.x, leak, out=out)
 
-    @rule("x", comparisons="B*N", products="B*N", additions="B*N")
+    @rule("y", comparisons="B*N", products="B*N", additions="B*N")
     def derivative(self, at: At, out: Array) -> None:
-        """Fill out = slope + (1 - slope) [x > 0]."""
-        np.greater(at.x, 0.0, out=out)
+        """Fill out = slope + (1 - slope) [y > 0]: y has the sign of x, or is 0 below."""
+        np.greater(at.y, 0.0, out=out)
         np.multiply(out, 1.0 - self.negative_slope, out=out)
         np.add(out, self.negative_slope, out=out)
 

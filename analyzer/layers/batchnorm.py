@@ -33,9 +33,9 @@ class BatchNorm(Elementwise, ShiftedNorm):
         values = draws.normal(shape, 0.1)
         return values if name == "mean" else np.exp(values, out=values)
 
-    def _normalised(self, at: At) -> Array:
-        """Return (x - mean) rstd."""
-        xhat = np.subtract(at.x, self.wide(at.mean))
+    def _normalised(self, at: At, samples: slice = slice(None)) -> Array:
+        """Return (x - mean) rstd of some samples."""
+        xhat = np.subtract(at.x[samples], self.wide(at.mean))
         np.multiply(xhat, self.wide(at.rstd), out=xhat)
         return xhat
 
@@ -53,12 +53,28 @@ class BatchNorm(Elementwise, ShiftedNorm):
         """Fill out = gamma rstd, the same for every position."""
         np.copyto(out, self.wide(np.multiply(at.gamma, at.rstd)))
 
-    @rule("x", "mean", "rstd", products="2*B*N*K", additions="B*N*K + n*(B*S-1)*K", workspace="i*B*N")
+    @rule("gamma", "rstd", products="n + B*N*K", workspace="i*n")
+    def vjp_fused(self, at: At, g: Array, out: Array) -> None:
+        """Pull cotangents: out = gamma rstd g; ``out`` may be ``g``."""
+        np.multiply(g, self.wide(np.multiply(at.gamma, at.rstd)), out=out)
+
+    @rule(
+        "x",
+        "mean",
+        "rstd",
+        products="2*B*N*K",
+        additions="B*N*K + n*(B*S-1)*K",
+        workspace="i*(min(B, max(1, run//N))*N + min(1, max(B - max(1, run//N), 0))*n*K)",
+    )
     def vjp_gamma(self, at: At, g: Array, out: Array) -> None:
-        """Fill dL/dgamma = sum over samples and positions of g (x - mean) rstd, for one cotangent after the other."""
+        """Fill dL/dgamma = sum over samples and positions of g (x - mean) rstd, some samples at a time."""
+        super().vjp_gamma(at, g, out)
+
+    def gamma_of(self, at: At, g: Array, samples: slice, out: Array) -> None:
+        """Fill out with what some samples add to dL/dgamma, for one cotangent after the other."""
         for cotangent, gradient in zip(g, out, strict=True):
-            part = self._normalised(at)
-            np.multiply(part, cotangent, out=part)
+            part = self._normalised(at, samples)
+            np.multiply(part, cotangent[samples], out=part)
             self.sum_by_unit(part[None], gradient[None])
             del part
 

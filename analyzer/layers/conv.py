@@ -1,4 +1,4 @@
-"""Convolution: conv2d, and conv1d as a conv2d of one row. Runs as one matrix product over strided windows."""
+"""Convolution: conv2d, and conv1d as a conv2d of one row. Runs as matrix products over columns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.layers.activations import ACTIVATION_FIELD, activate
+from gradcost.layers.columns import Block, Columns
 from gradcost.layers.views import Reshape
 from gradcost.layers.windows import Windows, as_batch
 from gradcost.numerics import Array, np
@@ -18,8 +19,8 @@ class Conv2d(Layer):
     """y[b,k,p] = sum_i W[k,i] x[b, window p, i] + b[k], for x (B, C, H, W), W (n, C/groups, kh, kw), b (n,).
 
     Symbols: n output channels, m = C/groups kh kw weights of each, s output positions, d = n/groups, q = C kh kw,
-    h = 1 with a bias and 0 without, P elements of a padded sample, Q elements of its columns (0: not copied). Windows
-    that reach into the padding are counted whole, as the reference counters do.
+    h = 1 with a bias and 0 without; t, p, u and V are those of ``Columns``. Multiplies of windows that reach into the
+    padding are counted whole, as the reference counters do.
     """
 
     symbol_names = {"n": "c{out}", "m": "m{out}", "s": "s{out}", "d": "d{out}", "q": "q{out}"}
@@ -30,79 +31,53 @@ class Conv2d(Layer):
         """Take the input's shape (C, H, W), the output channels, the windows, the groups and the bias."""
         super().__init__((shape,), (filters, *windows.shape))
         self.windows = windows
+        self.columns = Columns(shape[0], windows, groups)
         self.groups = groups
         kernel = (windows.rows.kernel, windows.cols.kernel)
         self.parameters = {"W": (filters, shape[0] // groups, *kernel)} | ({"b": (filters,)} if bias else {})
 
     @property
     def sizes(self) -> dict[str, int]:
-        channels, windows = self.inputs[0][0], self.windows
         n, m, s = self.output[0], prod(self.parameters["W"][1:]), prod(self.output[1:])
-        return {
-            "n": n,
-            "m": m,
-            "s": s,
-            "d": n // self.groups,
-            "q": m * self.groups,
-            "h": int("b" in self.parameters),
-            "P": channels * windows.padded_size,
-            "Q": 0 if windows.trivial else m * self.groups * s,
-        }
+        return {"n": n, "m": m, "s": s, "d": n // self.groups, "h": int("b" in self.parameters), **self.columns.sizes}
 
     def initial(self, name: str, draws: Draws) -> Array:
         """Draw W with variance 1/m and a small bias."""
         shape = self.parameters[name]
         return draws.normal(shape, 1 / sqrt(prod(shape[1:])) if name == "W" else 0.1)
 
-    def _columns(self, x: Array, tangents: int = 1) -> Array:
-        """Return the windows as matrices: (B, groups, m, s * tangents)."""
-        m, s = prod(self.parameters["W"][1:]), prod(self.output[1:])
-        return self.windows.columns(x).reshape(x.shape[0], self.groups, m, s * tangents)
-
-    def _by_group(self, y: Array) -> Array:
-        """Return an output as matrices: (B, groups, d, s * tangents)."""
-        return y.reshape(y.shape[0], self.groups, self.output[0] // self.groups, -1)
-
     def _weights(self, W: Array) -> Array:
-        """Return W as matrices: (groups, d, m)."""
-        return W.reshape(self.groups, self.output[0] // self.groups, -1)
+        """Return W, or several, as matrices: (.., groups, d, m)."""
+        return W.reshape(*W.shape[:-4], self.groups, self.output[0] // self.groups, -1)
 
-    @rule("x", "W", "b", macs="B*n*s*m", additions="B*n*s*(m-1) + h*B*n*s", workspace="i*(B*P + B*Q)")
+    @rule("x", "W", "b", macs="B*n*s*m", additions="B*n*s*(m-1) + h*B*n*s", workspace="i*u*min(B, t)*q*p")
     def primal(self, at: At, out: Array) -> None:
-        np.matmul(self._weights(at.W), self._columns(at.x), out=self._by_group(out))
+        self.columns.contract(self._weights(at.W), at.x, out)
         if "b" in self.parameters:
             np.add(out, at.b[:, None, None], out=out)
 
-    @rule("W", macs="B*n*s*m*K", additions="B*n*s*(m-1)*K", workspace="i*(B*P + B*Q)*K")
+    @rule("W", macs="B*n*s*m*K", additions="B*n*s*(m-1)*K", workspace="i*u*min(B, t)*q*p*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: the same convolution, with the tangents beside the positions."""
-        np.matmul(self._weights(at.W), self._columns(t, t.shape[-1]), out=self._by_group(out))
+        self.columns.contract(self._weights(at.W), t, out)
 
-    @rule("W", macs="B*n*s*m*K", additions="B*q*s*(d-1)*K + B*Q*K", workspace="i*(B*P + B*Q)*K")
+    @rule("W", macs="B*n*s*m*K", additions="B*q*s*(d-1)*K + u*B*V*K", workspace="i*u*min(B*K, t)*q*p")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull cotangents: the columns' cotangents, added up where windows overlap."""
-        transposed = self._weights(at.W).transpose(0, 2, 1)
-        pulled, by_group = as_batch(out), self._by_group(as_batch(g))
-        if self.windows.trivial:
-            np.matmul(
-                transposed, by_group, out=pulled.reshape(pulled.shape[0], self.groups, -1, prod(pulled.shape[2:]))
-            )
-            return
-        columns = np.matmul(transposed, by_group)
-        self.windows.scatter(columns.reshape(*pulled.shape[:2], -1, *self.output[1:]), pulled)
+        self.columns.spread(self._weights(at.W), as_batch(g), as_batch(out))
 
     @rule(
         "x",
         macs="B*n*s*m*K",
-        additions="B*n*m*(s-1)*K + (B-1)*n*m*K",
-        workspace="i*(B*Q + max(B*P, B*n*m*K))",
+        additions="n*m*(B*s-1)*K",
+        workspace="i*min(B, t)*(max(u, min(B, t, q, s, 2) - 1)*q*p + (min(B, t, n, s, 2) - 1)*n*s*K)"
+        " + i*min(1, max(B - t, s - p, 0))*n*m*K",
     )
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
-        """Fill dL/dW: a product for each sample, then their sum."""
-        columns = self._columns(at.x)
-        by_group = g.reshape(*g.shape[:2], self.groups, self.output[0] // self.groups, -1)
-        each = np.matmul(by_group, columns.transpose(0, 1, 3, 2))
-        np.add.reduce(each, axis=1, out=out.reshape(out.shape[0], *each.shape[2:]))
+        """Fill dL/dW: g times the transposed columns. What a block adds to the sum is made first, where it is not the
+        only one; the positions of several samples become one axis by a copy.
+        """
+        self.columns.outer(g, at.x, self._weights(out))
 
     @rule(additions="n*(B*s-1)*K")
     def vjp_b(self, at: At, g: Array, out: Array) -> None:
@@ -113,27 +88,33 @@ class Conv2d(Layer):
         "x",
         macs="B*n*s*m*K",
         additions="B*n*s*(m-1)*K + B*n*s*K",
-        workspace="i*(B*Q + max(B*P, B*n*s*K))",
+        workspace="i*min(B, t)*(u*q*p + n*p*K)",
     )
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W."""
-        columns = self._columns(at.x)
-        weights = v.reshape(v.shape[0], 1, self.groups, self.output[0] // self.groups, -1)
-        part = np.matmul(weights, columns.reshape(1, *columns.shape))
-        np.add(out, part.reshape(v.shape[0], *out.shape[:-1]).transpose(1, 2, 3, 4, 0), out=out)
+        weights = self._weights(v)[:, None]
+        for block in self.columns.blocks(at.x.shape[0]):
+            self._add_tangent(weights, at.x, out[block.samples, :, block.rows], block)
+
+    def _add_tangent(self, weights: Array, x: Array, out: Array, block: Block) -> None:
+        """Add a block of tangents (K, 1, groups, d, m) of W times the columns of x."""
+        part = np.matmul(weights, self.columns.matrices(self.columns.of(x, block)))
+        np.add(out, part.reshape(-1, *out.shape[:4]).transpose(1, 2, 3, 4, 0), out=out)
 
     @rule(additions="B*n*s*K")
     def jvp_b(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of b."""
         np.add(out, v.T[:, None, None, :], out=out)
 
-    @rule("x", workspace="i*(B*P + B*Q)")
+    @rule("x", workspace="i*u*min(B, t)*q*p")
     def fill_birth_W(self, at: At, out: Array) -> None:
         """Fill dy[k,p]/dW[k,i] = x[window p, i], which each channel of a group shares."""
-        columns = self._columns(at.x).transpose(0, 1, 3, 2)
-        d, m = self.output[0] // self.groups, prod(self.parameters["W"][1:])
-        whole = out.reshape(out.shape[0], self.groups, d, -1, m)
-        np.copyto(whole, columns[:, :, None])
+        whole = out.reshape(out.shape[0], self.groups, self.output[0] // self.groups, *self.output[1:], -1)
+        for block in self.columns.blocks(at.x.shape[0]):
+            part = whole[block.samples, :, :, block.rows]
+            columns = self.columns.matrices(self.columns.of(at.x, block)).transpose(0, 1, 3, 2)
+            np.copyto(part, columns.reshape(*part.shape[:2], 1, *part.shape[3:]))
+            del columns
 
     @rule("one")
     def birth_b(self, at: At, shape: Shape) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradcost.graph import At, Builder, Draws, Layer, LayerType, Node, rule
 from gradcost.layers.activations import ACTIVATION_FIELD, activate
+from gradcost.layers.columns import Columns
 from gradcost.layers.conv import spatial
 from gradcost.layers.windows import Axis, Windows, as_batch
 from gradcost.numerics import Array, np
@@ -19,9 +20,8 @@ class ConvTranspose2d(Layer):
 
     x (B, C, H, W), W (C, n/groups, kh, kw), b (n,). Its windows lie over the output, one for each element of the input.
     Symbols: n output channels, c = C/groups, s input positions, q = n kh kw, e = q/groups weights of an input channel,
-    m = c kh kw of an output channel, N elements of an output sample, h = 1 with a bias and 0 without, P elements of a
-    padded output sample (0: no padding), Q = q s elements of its columns (0: not copied). Windows that reach into the
-    padding are counted whole.
+    m = c kh kw of an output channel, N elements of an output sample, h = 1 with a bias and 0 without; t, p, u and V are
+    those of ``Columns``. Multiplies of windows that reach into the padding are counted whole.
     """
 
     symbol_names = {
@@ -41,6 +41,7 @@ class ConvTranspose2d(Layer):
         """Take the input's shape (C, H, W), the output channels, the windows, the groups and the bias."""
         super().__init__((shape,), (filters, windows.rows.size, windows.cols.size))
         self.windows = windows
+        self.columns = Columns(filters, windows, groups)
         self.groups = groups
         kernel = (windows.rows.kernel, windows.cols.kernel)
         self.parameters = {"W": (shape[0], filters // groups, *kernel)} | ({"b": (filters,)} if bias else {})
@@ -57,11 +58,9 @@ class ConvTranspose2d(Layer):
             "e": n * kernel // self.groups,
             "m": c * kernel,
             "s": s,
-            "q": n * kernel,
             "N": prod(self.output),
             "h": int("b" in self.parameters),
-            "P": n * self.windows.padded_size,
-            "Q": 0 if self.windows.trivial else n * kernel * s,
+            **self.columns.sizes,
         }
 
     def birth_order(self, name: str) -> tuple[Shape, tuple[int, ...]]:
@@ -81,66 +80,49 @@ class ConvTranspose2d(Layer):
         lead = W.shape[:-4]
         return W.reshape(*lead, self.groups, self.inputs[0][0] // self.groups, -1)
 
-    def _by_group(self, x: Array) -> Array:
-        """Return an input as matrices: (B, groups, c, s * tangents)."""
-        return x.reshape(x.shape[0], self.groups, self.inputs[0][0] // self.groups, -1)
-
-    def _columns(self, y: Array, tangents: int = 1) -> Array:
-        """Return an output's windows as matrices: (B, groups, n/groups kh kw, s * tangents)."""
-        return self.windows.columns(y).reshape(y.shape[0], self.groups, -1, prod(self.inputs[0][1:]) * tangents)
-
-    def _spread(self, x: Array, W: Array, out: Array) -> None:
-        """Fill out with the sum of what each element gives to its window."""
-        transposed = self._weights(W).transpose(0, 2, 1)
-        if self.windows.trivial:
-            flat = out.reshape(out.shape[0], self.groups, -1, prod(x.shape[2:]))
-            np.matmul(transposed, self._by_group(x), out=flat)
-            return
-        columns = np.matmul(transposed, self._by_group(x))
-        self.windows.scatter(columns.reshape(*out.shape[:2], -1, *x.shape[2:]), out)
-
-    @rule("x", "W", "b", macs="B*s*C*e", additions="B*s*(c-1)*q + B*Q + h*B*N", workspace="i*(B*P + B*Q)")
+    @rule("x", "W", "b", macs="B*s*C*e", additions="B*s*(c-1)*q + u*B*V + h*B*N", workspace="i*u*min(B, t)*q*p")
     def primal(self, at: At, out: Array) -> None:
-        self._spread(at.x, at.W, out)
+        self.columns.spread(self._weights(at.W), at.x, out)
         if "b" in self.parameters:
             np.add(out, at.b[:, None, None], out=out)
 
-    @rule("W", macs="B*s*C*e*K", additions="(B*s*(c-1)*q + B*Q)*K", workspace="i*(B*P + B*Q)*K")
+    @rule("W", macs="B*s*C*e*K", additions="(B*s*(c-1)*q + u*B*V)*K", workspace="i*u*min(B, t)*q*p*K")
     def jvp(self, at: At, t: Array, out: Array) -> None:
         """Push tangents: the same, with the tangents beside the positions."""
-        self._spread(t, at.W, out)
+        self.columns.spread(self._weights(at.W), t, out)
 
-    @rule("W", macs="B*s*C*e*K", additions="B*s*C*(e-1)*K", workspace="i*(B*P + B*Q)*K")
+    @rule("W", macs="B*s*C*e*K", additions="B*s*C*(e-1)*K", workspace="i*u*min(B*K, t)*q*p")
     def vjp(self, at: At, g: Array, out: Array) -> None:
         """Pull cotangents: a convolution."""
-        np.matmul(self._weights(at.W), self._columns(as_batch(g)), out=self._by_group(as_batch(out)))
+        self.columns.contract(self._weights(at.W), as_batch(g), as_batch(out))
 
-    @rule("x", macs="B*s*C*e*K", additions="B*C*e*(s-1)*K + (B-1)*C*e*K", workspace="i*(B*Q + max(B*P, B*C*e))*K")
+    @rule(
+        "x",
+        macs="B*s*C*e*K",
+        additions="C*e*(B*s-1)*K",
+        workspace="i*min(B, t)*(max(u, min(B, t, q, s, 2) - 1)*q*p + (min(B, t, C, s, 2) - 1)*C*s)"
+        " + i*min(1, max(B - t, s - p, 0))*C*e",
+    )
     def vjp_W(self, at: At, g: Array, out: Array) -> None:
-        """Fill dL/dW: a product for each sample, then their sum."""
-        columns = self._columns(as_batch(g)).transpose(0, 1, 3, 2)
-        each = np.matmul(self._by_group(at.x), columns.reshape(*g.shape[:2], *columns.shape[1:]))
-        np.add.reduce(each, axis=1, out=self._weights(out))
+        """Fill dL/dW, for one cotangent after the other: x times its transposed columns (see conv2d)."""
+        for cotangent, gradient in zip(g, out, strict=True):
+            self.columns.outer(at.x[None], cotangent, self._weights(gradient)[None])
 
     @rule(additions="B*N*K - n*K")
     def vjp_b(self, at: At, g: Array, out: Array) -> None:
         """Fill dL/db = sum over samples and positions of g."""
         np.add.reduce(g.reshape(*g.shape[:3], -1), axis=(1, 3), out=out)
 
-    @rule("x", macs="B*s*C*e*K", additions="B*s*(c-1)*q*K + B*Q*K + B*N*K", workspace="i*(B*N*K + B*q*s*K + B*P*K)")
+    @rule("x", macs="B*s*C*e*K", additions="B*s*(c-1)*q*K + B*V*K", workspace="i*min(B, t)*q*p*K")
     def jvp_W(self, at: At, v: Array, out: Array) -> None:
         """Add the tangent of W."""
-        tangents = v.shape[0]
-        weights = self._weights(v).transpose(0, 1, 3, 2)
-        columns = np.matmul(weights.reshape(tangents, 1, *weights.shape[1:]), self._by_group(at.x))
-        kernel = prod(self.parameters["W"][2:])
-        by_window = columns.reshape(*columns.shape[:2], self.output[0], kernel, *at.x.shape[2:])
-        part = np.empty_like(out, shape=out.shape)
-        if self.windows.trivial:
-            np.copyto(part, by_window[:, :, :, 0].transpose(1, 2, 3, 4, 0))
-        else:
-            self.windows.scatter(by_window.transpose(1, 2, 3, 4, 5, 0), part)
-        np.add(out, part, out=out)
+        weights = self._weights(v).transpose(0, 1, 3, 2)[:, None]
+        for block in self.columns.blocks(at.x.shape[0]):
+            columns = np.matmul(weights, self.columns.outputs(at.x, block))
+            rows, width = block.rows.stop - block.rows.start, at.x.shape[3]
+            by_window = columns.reshape(*columns.shape[:2], self.output[0], -1, rows, width)
+            self.columns.add(by_window.transpose(2, 3, 1, 4, 5, 0), out, block)
+            del columns, by_window
 
     @rule(additions="B*N*K")
     def jvp_b(self, at: At, v: Array, out: Array) -> None:
@@ -157,7 +139,7 @@ class ConvTranspose2d(Layer):
         values = at.x.reshape(at.x.shape[0], self.groups, 1, -1, *at.x.shape[2:]).transpose(0, 1, 2, 4, 5, 3)
         for i in range(kernel[0]):
             for j in range(kernel[1]):
-                (into, among), (left, over) = _inside(rows, i), _inside(cols, j)
+                (into, among), (left, over) = rows.inside(i, 0, rows.windows), cols.inside(j, 0, cols.windows)
                 part = whole[:, :, :, into, left, :, i, j]
                 np.copyto(part, values[:, :, :, among, over])
 
@@ -165,17 +147,6 @@ class ConvTranspose2d(Layer):
     def birth_b(self, at: At, shape: Shape) -> Array:
         """Return dy[k,p]/db[k] = 1."""
         return np.broadcast_to(at.one, shape)
-
-
-def _inside(side: Axis, offset: int) -> tuple[slice, slice]:
-    """Return where element ``offset`` of the windows falls inside an axis, padding left out, and of which windows."""
-    start = offset * side.dilation - side.before
-    first = max(0, -(start // side.stride)) if start < 0 else 0
-    last = min(side.windows, max(first, -(-(side.size - start) // side.stride)))
-    if last <= first:
-        return slice(0, 0), slice(0, 0)
-    begin = start + first * side.stride
-    return slice(begin, begin + (last - first - 1) * side.stride + 1, side.stride), slice(first, last)
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:

@@ -14,6 +14,8 @@ from gradcost.units import Shape
 class Multiply(Join):
     """y = x0 * x1; dy = dx0 x1 + x0 dx1."""
 
+    pulls_in_place = True
+
     def __init__(self, shape: Shape) -> None:
         """Take the shape of all three."""
         super().__init__((shape, shape), shape)

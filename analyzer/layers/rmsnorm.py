@@ -6,7 +6,7 @@ from typing import Any
 
 from gradcost.graph import At, Builder, LayerType, Node, rule
 from gradcost.layers.norm import Norm
-from gradcost.numerics import Array, np
+from gradcost.numerics import Array, np, runs
 from gradcost.spec.fields import Float
 from gradcost.units import Shape
 
@@ -16,6 +16,8 @@ class RmsNorm(Norm):
 
     Over the last axis of x (B, S.., n); gamma is (n,). Kept for the derivative: xhat and rstd.
     """
+
+    pulls_in_place = True
 
     def __init__(self, shape: Shape, eps: float) -> None:
         """Take the shape of both ends and what keeps the root away from zero."""
@@ -72,17 +74,28 @@ class RmsNorm(Norm):
         products="4*B*S*n*K",
         additions="B*S*(n-1)*K + B*S*n*K",
         divisions="B*S*K",
-        workspace="i*(B*S*n + B*S)*K",
+        workspace="i*min(B*S, max(1, run//n))*(n + 1)*K",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull cotangents: out = rstd (h - xhat mean(xhat h)), with h = gamma g."""
+        """Pull cotangents, some rows at a time: out = rstd (h - xhat mean(xhat h)), with h = gamma g.
+
+        ``out`` may be ``g``.
+        """
         np.multiply(g, at.gamma, out=out)
-        part = np.multiply(out, at.xhat)
-        along = np.add.reduce(part, axis=-1, keepdims=True)
-        np.divide(along, self.output[-1], out=along)
-        np.multiply(at.xhat, along, out=part)
-        np.subtract(out, part, out=out)
-        np.multiply(out, at.rstd, out=out)
+        n = self.output[-1]
+        xhat, rstd, h = at.xhat.reshape(-1, n), at.rstd.reshape(-1, 1), out.reshape(out.shape[0], -1, n)
+        for rows in runs(xhat.shape[0], max(1, self.run // n)):
+            _pull(xhat[rows], rstd[rows], h[:, rows])
+
+
+def _pull(xhat: Array, rstd: Array, h: Array) -> None:
+    """Write rstd (h - xhat mean(xhat h)) over h."""
+    part = np.multiply(h, xhat)
+    along = np.add.reduce(part, axis=-1, keepdims=True)
+    np.divide(along, xhat.shape[-1], out=along)
+    np.multiply(xhat, along, out=part)
+    np.subtract(h, part, out=h)
+    np.multiply(h, rstd, out=h)
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:

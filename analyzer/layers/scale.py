@@ -14,6 +14,7 @@ class Scale(Linear):
     """y = factor x. Symbols: N elements of a sample."""
 
     in_place = True
+    pulls_in_place = True
 
     def __init__(self, shape: Shape, factor: float) -> None:
         """Take the shape of both ends and the factor."""

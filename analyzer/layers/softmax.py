@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from gradcost.graph import At, Layer, rule
-from gradcost.numerics import Array, np
+from gradcost.numerics import Array, np, runs
 from gradcost.units import Shape
 
 
@@ -13,6 +13,8 @@ class Softmax(Layer):
     """y = exp(x - max x) / sum exp(x - max x), over the last axis of x (B, S.., n); dy = y (dx - sum y dx)."""
 
     symbol_names = {"n": "n{out}"}
+    in_place = True
+    pulls_in_place = True
 
     def __init__(self, shape: Shape) -> None:
         """Take the shape of both ends."""
@@ -43,13 +45,26 @@ class Softmax(Layer):
         np.subtract(t, total, out=out)
         np.multiply(out, y, out=out)
 
-    @rule("y", products="2*B*S*n*K", additions="B*S*(n-1)*K + B*S*n*K", workspace="i*B*S*K")
+    @rule(
+        "y",
+        products="2*B*S*n*K",
+        additions="B*S*(n-1)*K + B*S*n*K",
+        workspace="i*min(B*S, max(1, run//n))*(n + 1)*K",
+    )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull cotangents: the Jacobian is symmetric."""
-        np.multiply(g, at.y, out=out)
-        total = np.add.reduce(out, axis=-1, keepdims=True)
-        np.subtract(g, total, out=out)
-        np.multiply(out, at.y, out=out)
+        """Pull cotangents, some rows at a time: the Jacobian is symmetric. ``out`` may be ``g``."""
+        n = self.output[-1]
+        y, given, pulled = at.y.reshape(-1, n), g.reshape(g.shape[0], -1, n), out.reshape(out.shape[0], -1, n)
+        for rows in runs(y.shape[0], max(1, self.run // n)):
+            _pull(y[rows], given[:, rows], pulled[:, rows])
+
+
+def _pull(y: Array, g: Array, out: Array) -> None:
+    """Fill out = y (g - sum y g); ``out`` may be ``g``."""
+    part = np.multiply(g, y)
+    total = np.add.reduce(part, axis=-1, keepdims=True)
+    np.subtract(g, total, out=out)
+    np.multiply(out, y, out=out)
 
 
 def softmax(x: Array, out: Array) -> None:

@@ -10,7 +10,7 @@ from math import prod
 from gradcost.formula import Dims
 from gradcost.graph import At, rule
 from gradcost.layers.norm import ShiftedNorm
-from gradcost.numerics import Array, np
+from gradcost.numerics import Array, np, runs
 from gradcost.units import Shape
 
 Axes = tuple[int, ...]
@@ -19,13 +19,16 @@ Axes = tuple[int, ...]
 class Standardised(ShiftedNorm, abstract=True):
     """y = gamma xhat + beta, with xhat standardised over ``axes`` of ``view``.
 
-    Kept for the derivative: xhat and rstd. Symbols besides: R means in each of b samples, or in the batch as a whole.
+    Kept for the derivative: xhat and rstd. Symbols besides: R means in each of b samples, or in the batch as a whole; w
+    values under each.
 
     Attributes:
         view: the sample in the shape in which ``axes`` are those of a mean.
         axes: counted with the batch axis, which is 0.
         eps: what keeps the root away from zero.
     """
+
+    pulls_in_place = True
 
     def __init__(self, shape: Shape, view: Shape, axes: Axes, eps: float) -> None:
         """Take the shape of both ends, the view, the axes and eps."""
@@ -41,7 +44,8 @@ class Standardised(ShiftedNorm, abstract=True):
         found = super().dims(batch, item_bytes, out, sources)
         samples, means = self._means(batch or 1)[0], prod(self._means(1))
         names = {} if batch is None or 0 in self.axes else {"b": "B"}
-        return found.extended({"b": samples, "R": means}, names | ({"R": f"R{out}"} if means > 1 else {}))
+        values = {"b": samples, "R": means, "w": (batch or 1) * prod(self.output) // (samples * means)}
+        return found.extended(values, names | ({"R": f"R{out}"} if means > 1 else {}))
 
     def kept(self, batch: int) -> dict[str, Shape]:
         """Return the shapes of xhat and rstd."""
@@ -99,14 +103,21 @@ class Standardised(ShiftedNorm, abstract=True):
         products="4*B*N*K",
         additions="2*(B*N-b*R)*K + 2*B*N*K",
         divisions="2*b*R*K",
-        workspace="i*(B*N + 2*b*R)*K",
+        workspace="i*min(b*R, max(1, run//w))*(w + 2)*K",
     )
     def vjp(self, at: At, g: Array, out: Array) -> None:
-        """Pull cotangents: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g."""
+        """Pull cotangents, some means at a time: out = rstd (h - mean h - xhat mean(xhat h)), with h = gamma g.
+
+        ``out`` may be ``g``.
+        """
         np.multiply(g, self.wide(at.gamma), out=out)
-        xhat = at.xhat.reshape(-1, *self.view)
-        h = out.reshape(out.shape[0], *xhat.shape)
-        _push(h, xhat, at.rstd, h, tuple(axis + 1 for axis in self.axes))
+        means = at.rstd.size
+        apart = (at.xhat.shape[0] if 0 in self.axes else 1, means, -1)  # a mean is over the first and the last of these
+        xhat, rstd = at.xhat.reshape(apart), at.rstd.reshape(means, 1)
+        h = out.reshape(out.shape[0], *apart)
+        for some in runs(means, max(1, self.run * means // at.xhat.size)):
+            part = h[:, :, some]
+            _push(part, xhat[:, some], rstd[some], part, (1, 3))
 
 
 def _push(t: Array, xhat: Array, rstd: Array, out: Array, axes: Axes) -> None:

@@ -46,6 +46,19 @@ class Axis:
         start = offset * self.dilation
         return slice(start, start + (self.windows - 1) * self.stride + 1, self.stride)
 
+    def inside(self, offset: int, first: int, end: int) -> tuple[slice, slice]:
+        """Return where element ``offset`` of the windows from ``first`` on, up to ``end``, falls inside the input,
+        padding left out, and of which of these windows.
+        """
+        start = offset * self.dilation - self.before
+        first_in = max(first, -(start // self.stride))
+        last_in = min(end, -(-(self.size - start) // self.stride))
+        if last_in <= first_in:
+            return slice(0, 0), slice(0, 0)
+        begin = start + first_in * self.stride
+        taken = slice(begin, begin + (last_in - first_in - 1) * self.stride + 1, self.stride)
+        return taken, slice(first_in - first, last_in - first)
+
 
 def axis(size: int, kernel: int, stride: int, dilation: int, padding: str | int) -> Axis:
     """Lay windows along an axis; ``same`` pads to one window for each stride, the odd element behind."""
@@ -117,21 +130,6 @@ class Windows:
         for i in range(self.rows.kernel):
             for j in range(self.cols.kernel):
                 yield padded[:, :, self.rows.take(i), self.cols.take(j)]
-
-    def columns(self, x: Array) -> Array:
-        """Return every window as a column (im2col): (B, C, kernel elements, \\*windows, ...); a view where trivial."""
-        if self.trivial:
-            return x.reshape(*x.shape[:2], 1, *x.shape[2:])
-        padded = self.pad(x)
-        size = self.rows.kernel * self.cols.kernel
-        columns = np.empty_like(x, shape=(*x.shape[:2], size, *self.shape, *x.shape[4:]))
-        for element, part in enumerate(self.parts(padded)):
-            columns[:, :, element] = part
-        return columns
-
-    def scatter(self, columns: Array, out: Array) -> None:
-        """Add every column to where it came from (col2im), the transpose of ``columns``; not for trivial windows."""
-        self.add_parts((columns[:, :, element] for element in range(columns.shape[2])), out)
 
     def add_parts(self, values: Iterable[Array], out: Array) -> None:
         """Fill out with the sum of what each element of a window gives to each window: the transpose of ``parts``."""

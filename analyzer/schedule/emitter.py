@@ -116,6 +116,11 @@ class Emitter:
         self._named[node.index, "d"] = slope
         return slope
 
+    def fuses(self, node: Node) -> bool:
+        """Whether a pull through an elementwise layer makes f'(x) as it goes: no buffer holds it, as a push would."""
+        layer = node.op
+        return isinstance(layer, Elementwise) and layer.fuses() and (node.index, "d") not in self._named
+
     def folded(self, node: Node, slope: Buffer, phase: str) -> dict[str, Buffer]:
         """Emit sigma' folded into what a layer multiplies by; return it under that name, for ``call``."""
         (name,) = rule_of(node.op, "fold").reads

@@ -112,10 +112,12 @@ def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer
         pulled = _pulled(emitter, source, cotangent)
         emitter.view(node, "cotangent", cotangent, pulled)
     elif isinstance(node.op, Elementwise):
-        emitter.slope_of(node, "vjp")
         pulled = emitter.pulled(cotangent_symbol(source), emitter.shaped(node), cotangent.shape[0])
-        over = (cotangent,) if cotangent.shape == pulled.shape else ()
-        emitter.call(node, "cotangent", "vjp", (cotangent,), makes=pulled, over=over, sizes=_k(cotangent))
+        over = _over(node, cotangent, pulled)
+        rule = "vjp_fused" if over and emitter.fuses(node) else "vjp"
+        if rule == "vjp":
+            emitter.slope_of(node, rule)
+        emitter.call(node, "cotangent", rule, (cotangent,), makes=pulled, over=over, sizes=_k(cotangent))
     else:
         place = index if isinstance(node.op, Join) else None
         rule = node.op.vjp_rule(index) if isinstance(node.op, Join) else "vjp"
@@ -123,8 +125,14 @@ def _pull(emitter: Emitter, node: Node, index: int, cotangent: Buffer) -> Buffer
             cotangent = _for_each_sample(emitter, node, cotangent)
         pulled = _pulled(emitter, source, cotangent)
         sizes = {**_k(cotangent), **({"B": 1} if _alike(emitter, node, cotangent) else {})}
-        emitter.call(node, "cotangent", rule, (cotangent,), makes=pulled, index=place, sizes=sizes)
+        over = _over(node, cotangent, pulled)
+        emitter.call(node, "cotangent", rule, (cotangent,), makes=pulled, index=place, sizes=sizes, over=over)
     return _over_samples(emitter, node, pulled) if node.batched and not source.batched else pulled
+
+
+def _over(node: Node, cotangent: Buffer, pulled: Buffer) -> tuple[Buffer, ...]:
+    """Return the cotangent, if what is pulled may be written over it (see ``Step``)."""
+    return (cotangent,) if node.op.pulls_in_place and cotangent.shape == pulled.shape else ()
 
 
 def _pulled(emitter: Emitter, source: Node, cotangent: Buffer) -> Buffer:

@@ -20,7 +20,7 @@ from gradcost.chains.orders import exact, least_order
 from gradcost.chains.stages import crossing
 from gradcost.eliminating.frontier import MOST, local, scheduled, weighed
 from gradcost.formula import Dims
-from gradcost.graph import At, Graph, Node, rule
+from gradcost.graph import At, Graph, Node, rule, rule_of
 from gradcost.numerics import Array, np
 from gradcost.schedule.emitter import Emitter
 from gradcost.schedule.predict import predict
@@ -330,8 +330,12 @@ def _carry(pusher: Pusher, stage: Stage, owners: dict[int, tuple[Node, str]] | N
 
 def _cost(program: Program, first: int) -> int:
     """Return the multiplies of the steps from ``first`` on, but for derivatives, which every way needs, once each."""
-    steps = (step for step in program.steps[first:] if step.phase != "derivative")
-    return sum(step.term.cost.evaluate(step.term.dims)[0] for step in steps)
+    found = 0
+    for step in program.steps[first:]:
+        if step.phase != "derivative":
+            cost = rule_of(step.owner, "vjp").cost if step.rule == "vjp_fused" else step.term.cost
+            found += cost.evaluate(step.term.dims)[0]
+    return found
 
 
 STRATEGY = Strategy("optimal", "the Jacobian by the best order of elimination", plan, jacobians=True, options=(BY,))
