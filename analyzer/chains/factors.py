@@ -34,10 +34,12 @@ class Passed:
     Attributes:
         push: of columns that are pushed through it (JVPs).
         pull: of rows that are pulled through it (VJPs).
+        stand: of all its entries, where another way than pushing all columns or pulling all rows is cheaper.
     """
 
     push: Line
     pull: Line
+    stand: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,10 @@ class Factor:
     @property
     def made(self) -> int:
         """What it costs, for one sample, until it stands: all unit columns are pushed, or all unit rows pulled."""
-        return min(self.passed.push.of(self.columns), self.passed.pull.of(self.rows)) if self.passed else 0
+        if self.passed is None:
+            return 0
+        ways = self.passed.push.of(self.columns), self.passed.pull.of(self.rows)
+        return min(ways if self.passed.stand is None else (*ways, self.passed.stand))
 
     @property
     def standing(self) -> Factor:

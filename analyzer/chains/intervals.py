@@ -50,7 +50,13 @@ class _Table:
 
 
 def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int, ...]]:
-    """Return the cost of dx_q/dx_0, and the places 1 ... q - 1 in an order of elimination of that cost.
+    """Return the cost of dx_q/dx_0, and the places 1 ... q - 1 in an order of elimination of that cost."""
+    cost, order, _ = least(factors, samples)
+    return cost, order
+
+
+def least(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int, ...], dict[int, bool]]:
+    """Return the least cost, an order of that cost, and which factors are passed: True where pushed by.
 
     Args:
         factors: dx_1/dx_0, dx_2/dx_1, ..., without identities.
@@ -64,6 +70,7 @@ def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int
     pull = np.array([each.pull for each in passed], kind).T
     cost, rows, inner, often, alike, parts = (_Table(count, kind) for _ in range(6))
     at = np.zeros((count + 1, count + 1), np.int64)
+    passes = np.zeros((count + 1, count + 1), np.int8)  # 1: the right factor is pulled through, 2: the left one pushed
 
     blocks = np.array([factor.blocks for factor in factors], kind)
     same = np.array([factor.blocks if factor.alike else 0 for factor in factors], kind)
@@ -98,12 +105,16 @@ def least_order(factors: Sequence[Factor], samples: int) -> tuple[int, tuple[int
         pushed = cost.of(length - 1)[:places] + sampled * (
             push[0, length - 1 :] + push[1, length - 1 :] * sizes[:places]
         )
-        found[:, 0] = np.where(pull[1, :places] < 0, found[:, 0], np.minimum(found[:, 0], pulled))
-        found[:, -1] = np.where(push[1, length - 1 :] < 0, found[:, -1], np.minimum(found[:, -1], pushed))
-        best = found.argmin(axis=1)
-        at[np.arange(places), np.arange(places) + length] = np.arange(places) + 1 + best
-        cost.set(length, found[np.arange(places), best])
-    return int(cost.of(count)[0]), _order(at, count)
+        pulls = (pull[1, :places] >= 0) & (pulled < found[:, 0])
+        found[:, 0] = np.where(pulls, pulled, found[:, 0])
+        pushes = (push[1, length - 1 :] >= 0) & (pushed < found[:, -1])
+        found[:, -1] = np.where(pushes, pushed, found[:, -1])
+        best, here = found.argmin(axis=1), np.arange(places)
+        at[here, here + length] = here + 1 + best
+        last = pushes & (best == length - 2)
+        passes[here, here + length] = np.where(last, 2, pulls & (best == 0))
+        cost.set(length, found[here, best])
+    return int(cost.of(count)[0]), *_order(at, passes, count)
 
 
 def bound(factors: Sequence[Factor], samples: int) -> int:
@@ -114,13 +125,16 @@ def bound(factors: Sequence[Factor], samples: int) -> int:
     return 2 * len(factors) * samples * (size**3 + 2 * through)
 
 
-def _order(at: Array, count: int) -> tuple[int, ...]:
-    """Return the places of the table's products, those of their factors first."""
-    found, waiting = [], [(0, count)]
+def _order(at: Array, passes: Array, count: int) -> tuple[tuple[int, ...], dict[int, bool]]:
+    """Return the places of the table's products, those of their factors first, and which factors are passed."""
+    found, passed, waiting = [], {}, [(0, count)]
     while waiting:
         start, stop = waiting.pop()
         if stop - start > 1:
             middle = int(at[start, stop])
             found.append(middle)
+            if passes[start, stop]:
+                pushed = passes[start, stop] == 2
+                passed[stop - 1 if pushed else start] = pushed
             waiting += [(start, middle), (middle, stop)]
-    return tuple(reversed(found))
+    return tuple(reversed(found)), passed

@@ -1,8 +1,9 @@
 """Orders of elimination of any DAG: the least where that can be found out, good ones where it cannot.
 
 The general problem is NP-complete (Naumann 2008). Up to ``subsets.MOST`` vertices, and for chains, the order is the
-least. Of larger DAGs it is the best of forward, reverse and minimal Markowitz (Griewank & Reese 1991), improved by
-local search: runs of neighbours in the order are put into their own least order until none gains.
+least. Of larger DAGs it is the best of forward, reverse, minimal Markowitz (Griewank & Reese 1991) and a composition of
+regions, each improved by local search: runs of neighbours in the order are put into their own least order until none
+gains.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from gradcost.chains import intervals, subsets
+from gradcost.chains import intervals, regions, subsets
 from gradcost.chains.elimination import Dag, Remaining, cost_of
 
 RUN = 7  # neighbours in an order that are put into their least order at once
@@ -48,9 +49,12 @@ def chained(dag: Dag) -> tuple[int, ...] | None:
 def best(dag: Dag) -> tuple[int, ...]:
     """Return the least order of a DAG that is no chain, or the best that is found where it is large."""
     orders = (dag.inner, dag.inner[::-1], markowitz(dag), dearest_last(dag))
-    found = min(orders, key=lambda order: cost_of(dag, order))
+    starts = [min(orders, key=lambda order: cost_of(dag, order))]
+    if len(dag.inner) > subsets.MOST and (composed := regions.composed(dag, least_order)):
+        starts.append(composed)
     if len(dag.inner) <= WORK:
-        found = searched(dag, found)
+        starts = [searched(dag, start) for start in starts]
+    found = min(starts, key=lambda order: cost_of(dag, order))
     if len(dag.inner) <= subsets.MOST:
         found = subsets.least_order(dag, cost_of(dag, found)) or found
     return found

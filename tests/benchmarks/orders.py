@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from random import Random
 
-from gradcost.chains.elimination import Dag, cost_of
+from gradcost.chains.elimination import Dag, Edge, cost_of
 from gradcost.chains.factors import Factor, Line, Passed, identity
 from gradcost.chains.orders import least_order
 
@@ -25,7 +25,7 @@ DAGS = 200
 def dag(draws: Random) -> Dag:
     """Return a DAG whose vertices are all on a path from its source to its sink."""
     sizes = [draws.choice(SIZES) for _ in range(INNER + 2)]
-    edges = {}
+    edges: dict[Edge, Factor] = {}
     for y in range(1, INNER + 2):
         reads = {x for x in range(y) if draws.random() < 0.35} or {draws.randrange(y)}
         edges |= {(x, y): factor(draws, sizes[y], sizes[x]) for x in reads}
