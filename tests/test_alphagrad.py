@@ -57,8 +57,9 @@ def products(spec: dict[str, Any], **target: Any) -> int:
     assert not report.mismatches
     optimal = report.strategies["optimal"]
     assert optimal.predicted.multiplies == min(s.predicted.multiplies for s in report.strategies.values() if s.exact)
-    given = sum(optimal.phase(phase).multiplies for phase in ("primal", "derivative", "loss"))
-    return optimal.predicted.multiplies - given
+    given: int = sum(optimal.phase(phase).multiplies for phase in ("primal", "derivative", "loss"))
+    total: int = optimal.predicted.multiplies
+    return total - given
 
 
 @pytest.mark.parametrize(
