@@ -69,15 +69,20 @@ def memory(
             notes.append(f"One decoding step behind {cache:,} tokens: {macs} MACs.")
     else:
         found = training_memory(network, memory_of=memory_of, strategies=strategies or None, **options, **choices)
-    drops = {"parameters": 3, "master": 4, "optimizer": 2, "cache": 5, "the rest": 1, "at the peak": 0}
-    columns = (Column(head, drop=drop) for head, drop in drops.items())
+    parts = {
+        Column("parameters", drop=3): [each.parameters for each in found],
+        Column("master", drop=4): [each.master for each in found],
+        Column("optimizer", drop=2): [each.state for each in found],
+        Column("cache", drop=5): [each.cache for each in found],
+        Column("the rest", drop=1): [each.rest for each in found],
+        Column("at the peak"): [each.total for each in found],
+    }
+    parts = {column: sizes for column, sizes in parts.items() if any(sizes)}
     what = "inference" if inference else "training"
-    table = Table(
-        (Column("strategy", right=False), *columns), f"{network.name}, batch {network.batch:,}: {what} {title}"
-    )
-    for each in found:
-        parts = (each.parameters, each.master, each.state, each.cache, each.rest, each.total)
-        table.add(each.strategy, *(format_bytes(part) if part else "-" for part in parts))
+    title = f"{network.name}, batch {network.batch:,}: {what} {title}"
+    table = Table((Column("strategy", right=False), *parts), title)
+    for number, each in enumerate(found):
+        table.add(each.strategy, *(format_bytes(sizes[number]) for sizes in parts.values()))
     table.notes.extend(["The rest: gradients, activations, Jacobians, data and workspace.", *notes])
     answer(table, found, json)
     return 0

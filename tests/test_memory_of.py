@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -10,11 +11,14 @@ import pytest
 import gradcost
 from gradcost.configs import path
 from gradcost.layers import LAYER_TYPES
+from gradcost.memory_of import CHECKPOINTS
+from gradcost.memory_of.decoding import decoding_macs
 from gradcost.memory_of.lowering import LOWER
 from gradcost.memory_of.optimizers import OPTIMIZERS
 from gradcost.memory_of.step import Held, forward_pass, training_step
 from gradcost.spec.training import SETTINGS, Training
 from layer_classes import concrete_layers
+from test_cli import run
 
 MLP: dict[str, Any] = {
     "dtype": "float32",
@@ -75,7 +79,7 @@ def test_the_step_of_adam_by_hand() -> None:
     assert found.state == state
     assert found.peak == 2 * sum(parameters) + state + most + 4 * (3 + 5) + 4 * 5 + 4
     together = held({**MLP, "batch": 1}, optimizer="adam", device="cuda")
-    assert together.peak == found.peak - most + sum(parameters)
+    assert together.peak == found.peak - most + sum(parameters) - 4 * len(parameters), "counters are not on the GPU"
 
 
 def test_there_is_a_rule_for_every_layer() -> None:
@@ -190,6 +194,76 @@ def test_a_cache_holds_keys_and_values_of_every_layer() -> None:
     plain, cached = (forward_pass(network, Training(), cache=tokens) for tokens in (0, 100))
     assert cached.cache == 100 * 2 * 3 * 2 * 32 * 4  # tokens, samples, layers, keys and values, units, bytes
     assert cached.peak == plain.peak + cached.cache
+
+
+def test_decoding_all_tokens_takes_what_their_causal_scores_take() -> None:
+    """One by one, a token sees those before it and itself: S (S + 1) / 2 scores a head, where one pass counts S S."""
+    network = gradcost.load(LM)
+    whole = gradcost.analyze(network, strategies=["reverse"], measure=False).primal.predicted.macs
+    tokens, heads, size, samples, layers = 16, 4, 8, 2, 3
+    ahead = tokens * (tokens - 1) // 2
+    assert sum(decoding_macs(network, before) for before in range(tokens)) == whole - (
+        2 * ahead * heads * size * samples * layers
+    )
+    with pytest.raises(gradcost.UsageError, match="causal attention"):
+        decoding_macs(gradcost.load(MLP), 4)
+
+
+COMMANDS = [
+    ["memory", "zoo/gpt2_small", "--memory-of", "pytorch", "--inference", "--cache", "100"],
+    ["memory", "zoo/resnet18", "--memory-of", "pytorch", "--device", "cpu", "--optimizer", "adam", "--json", "-"],
+    ["analyze", "zoo/resnet18", "--memory-of", "pytorch", "--checkpoints", "list:identity_4,halve_8"],
+    ["sweep", "zoo/resnet18", "--memory-of", "pytorch", "--precision", "autocast", "--set", "batch=1:4:x2"],
+    ["fit", "zoo/resnet18", "--memory-of", "pytorch", "--memory", "2GiB"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_the_commands_speak_of_pytorch(words: list[str]) -> None:
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    if words[0] == "memory" and "--json" in words:
+        (first, second) = json.loads(done.stdout)
+        assert (first["strategy"], second["strategy"]) == ("reverse", "reverse_checkpointed")
+        held = training_step(gradcost.load("zoo/resnet18"), Training(optimizer="adam", device="cpu"))
+        assert first["parameters"] + first["state"] + first["rest"] == held.peak
+    elif words[0] in ("memory", "fit"):
+        assert "in PyTorch on cuda" in done.stdout
+        assert "was read" in done.stdout
+
+
+WRONG = [
+    (["memory", "two_layer", "--attention", "eager"], "add --memory-of pytorch"),
+    (["memory", "two_layer", "--precision", "autocast"], "autocast is PyTorch's"),
+    (["memory", "two_layer", "--cache", "4"], "add --inference"),
+    (["memory", "two_layer", "--inference"], "add --memory-of pytorch"),
+    (["analyze", "two_layer", "--memory-of", "pytorch", "--strategy", "optimal"], "not by optimal"),
+    (["analyze", "two_layer", "--memory-of", "pytorch", "--measure"], "nothing of it runs here"),
+    (["analyze", "two_layer", "--memory-of", "pytorch", "--checkpoints", "sqrt"], "checkpoints cannot be"),
+    (["analyze", "two_layer", "--memory-of", "pytorch", "--outputs", "hidden"], "leave --outputs"),
+    (["analyze", "two_layer", "--memory-of", "pytorch", "--tensors"], "numpy's arrays"),
+    (["analyze", "two_layer", "--memory-of", "jax"], "unknown memory_of 'jax'"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG, ids=lambda each: each[-1] if isinstance(each, list) else "")
+def test_commands_that_make_no_sense(words: list[str], message: str) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_an_analysis_by_pytorchs_rules() -> None:
+    report = gradcost.analyze("zoo/resnet18", memory_of="pytorch", optimizer="adam", device="cpu", batch=8)
+    network = gradcost.load("zoo/resnet18", batch=8)
+    for name, checkpoints in CHECKPOINTS.items():
+        held = training_step(network, Training(optimizer="adam", device="cpu", checkpoints=checkpoints))
+        assert report.strategies[name].predicted.peak_bytes == held.peak
+        assert report.strategies[name].peak_at.phase == held.phase
+    assert list(report.strategies) == list(CHECKPOINTS)
+    assert report.settings["memory_of"] == "pytorch"
+    assert report.settings["optimizer"] == "adam"
+    assert gradcost.Report.from_json(report.to_json()) == report
 
 
 def test_the_zoo_in_every_kind_of_step() -> None:

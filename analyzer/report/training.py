@@ -78,6 +78,7 @@ def said(network: Graph, training: Training, memory_of: str) -> tuple[str, list[
     words = [f"with {training.optimizer}" if training.optimizer != "none" else "without an optimizer"]
     words.append(f"under autocast of {network.dtype}" if stored == "autocast" else f"stored in {stored}")
     told = {name: value for name, value in training.told.items() if name not in ("optimizer", "precision", "device")}
+    told = {name: value for name, value in told.items() if memory_of != "numpy" or SETTINGS[name].numpy}
     words += [f"{name} {str(value).lower() if isinstance(value, bool) else value}" for name, value in told.items()]
     if memory_of == "numpy":
         return ", ".join(words), []
