@@ -7,7 +7,7 @@ from typing import Any
 
 from gradcost.graph import At, Builder, Join, LayerType, Node, rule
 from gradcost.graph.build import fold
-from gradcost.numerics import Array, np
+from gradcost.numerics import Array, np, runs
 from gradcost.units import Shape
 
 
@@ -93,11 +93,12 @@ class Gate(Join):
         """Pull to x0: scale by the gate."""
         np.multiply(g, self._wide(at.x1), out=out)
 
-    @rule("x0", products="B*n*s*K", additions="B*n*(s-1)*K", workspace="i*B*n*s*K")
+    @rule("x0", products="B*n*s*K", additions="B*n*(s-1)*K", workspace="i*min(B, max(1, run//(n*s)))*n*s*K")
     def vjp_gate(self, at: At, index: int, g: Array, out: Array) -> None:
-        """Pull to x1: the sum over the positions of g x0."""
-        part = np.multiply(g, at.x0)
-        np.add.reduce(part.reshape(*out.shape, -1), axis=-1, out=out)
+        """Pull to x1, some samples at a time: the sum over the positions of g x0."""
+        for some in runs(g.shape[1], max(1, self.run // prod(self.output))):
+            pulled = out[:, some]
+            np.add.reduce(np.multiply(g[:, some], at.x0[some]).reshape(*pulled.shape, -1), axis=-1, out=pulled)
 
 
 def _build(builder: Builder, sources: tuple[Node, ...], options: dict[str, Any]) -> Node:
