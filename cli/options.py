@@ -81,7 +81,7 @@ def training_options(command: C) -> C:
     from gradcost.spec.training import SETTINGS
     from gradcost.strategies import OPTIONS
 
-    for name, setting in reversed(SETTINGS.items()):
+    for name, setting in reversed(list(SETTINGS.items())):
         if name in OPTIONS:
             continue
         dashed = name.replace("_", "-")
