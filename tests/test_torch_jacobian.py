@@ -16,7 +16,10 @@ torch = pytest.importorskip("torch")
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.func's own, of torch.jit
+pytestmark = [  # torch.func's own, of torch.jit, whose kind differs between releases
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
 
 
 class Alive(TorchDispatchMode):  # type: ignore[misc,unused-ignore]
